@@ -7,7 +7,7 @@
     ├── UnitError       exit 1    the unit is bad, or must not go on
     ├── StationError    exit 3    the station is bad; the unit was not judged
     ├── RecordError     exit 4    the unit is good; its label or its record is missing
-    └── Interrupted     exit 130  somebody pressed Ctrl-C
+    └── StoppedError    exit 130  somebody pressed Ctrl-C
 
 The code's first word is the stage (``device.no_sync``). The sentence and the hint of each code
 stand in ``texts/en.toml``; parameters are plain text and numbers, never a secret. Errors of other
@@ -80,7 +80,7 @@ class RecordError(EolError):
     exit = Exit.RECORD_MISSING
 
 
-class Interrupted(EolError):
+class StoppedError(EolError):
     """Somebody asked us to stop."""
 
     exit = Exit.INTERRUPTED

@@ -126,7 +126,7 @@ class UnitKnown:
 
 @dataclass(frozen=True, slots=True)
 class CycleEnded:
-    """The verdict. ``code`` is the error's, empty on a pass; ``text`` and ``hint`` are sentences."""
+    """The verdict; ``code``, ``text`` and ``hint`` are the error's, empty on a pass."""
 
     seq: int
     slot: str

@@ -1,4 +1,4 @@
-"""Where profiles, label templates and fixtures are: in the wheel, or at the top of the repository."""
+"""Where profiles, templates and fixtures are: in the wheel, or at the top of the repository."""
 
 from pathlib import Path
 

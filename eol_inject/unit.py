@@ -35,7 +35,7 @@ class Secret:
         self._text = text
 
     def reveal(self) -> str:
-        """The text itself: for the region encoder, the cipher, the console script and nobody else."""
+        """The text itself: for the region encoder, the cipher and the console script."""
         return self._text
 
     def __repr__(self) -> str:
@@ -85,7 +85,7 @@ class AuthToken(Secret):
 
 
 class ClaimCode:
-    """The text inside the QR code, ``{qrToken}+{orgId}``: restricted, shown by its last six characters.
+    """The text inside the QR code, ``{qrToken}+{orgId}``: restricted, shown by its last six.
 
     The ``+orgId`` may be missing (the claim API takes a plain QR token too). The six characters
     shown are those of the QR token, since the organization is the same on every label.
@@ -213,7 +213,7 @@ class Unit:
         return self.primary.value
 
 
-type_of_fields = Mapping[str, str | Secret]
+TokenFields = Mapping[str, str | Secret]
 """Metadata of a token by field name; secret ones wrapped."""
 
 
@@ -230,7 +230,7 @@ class StaticToken:
     claim: ClaimCode | None
     row: int
     bound: tuple[Identifier, ...] = ()
-    fields: type_of_fields = field(default_factory=lambda: MappingProxyType({}))
+    fields: TokenFields = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True)

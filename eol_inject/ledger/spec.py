@@ -9,9 +9,9 @@ from eol_inject.unit import SELF_ROLE
 class ProductSpec(Spec):
     """Which tokens may go into this product."""
 
-    id: str = Field(min_length=1, max_length=64, description="The cloud's productId (template id)")
-    name: str = Field(min_length=1, max_length=80, description="What people call it; on labels")
+    id: str = Field(min_length=1, max_length=64, description="The cloud's productId")
+    name: str = Field(min_length=1, max_length=80, description="Its name, on labels")
     organization: int | None = Field(
-        None, ge=1, description="The cloud's orgId its tokens must have"
+        None, ge=1, description="The orgId its tokens must have"
     )
     role: str = Field(SELF_ROLE, pattern=r"[a-z][a-z0-9_-]{0,30}", description="Role of the token")

@@ -1,0 +1,137 @@
+"""A product as data: one TOML file, composed of each stage's own spec.
+
+A profile is looked up by name in the shipped folder ``profiles/``, or by path. Its SHA-256 goes
+into every attempt's record, and one run works with one frozen reading of it.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from eol_inject import chips, resources, specs
+from eol_inject.device.spec import BootSpec, DeviceSpec
+from eol_inject.errors import UsageError
+from eol_inject.image.spec import FirmwareSpec, RegionSpec
+from eol_inject.label.spec import LabelSpec
+from eol_inject.ledger.spec import ProductSpec
+from eol_inject.tokens.spec import FieldSpec
+from eol_inject.verify.spec import InspectSpec, Where
+
+PARTITION_TABLE = 0x8000
+"""ESP-IDF's default; the same on every chip that has one."""
+
+
+class ProfileSpec(specs.Spec):
+    """One file of ``profiles/``."""
+
+    schema_version: Literal[1] = Field(alias="schema", description="Version of this file's form")
+    description: str = Field("", description="One line about the product, shown by `profile list`")
+    product: ProductSpec
+    device: DeviceSpec
+    firmware: FirmwareSpec
+    regions: tuple[RegionSpec, ...] = Field(min_length=1, description="The places that take values")
+    inspect: InspectSpec = InspectSpec()
+    fields: dict[str, FieldSpec] = Field(
+        default_factory=dict, description="Metadata of a token, by field name"
+    )
+    label: LabelSpec | None = None
+    boot: BootSpec | None = None
+
+    @model_validator(mode="after")
+    def _regions_use_declared_fields(self) -> Self:
+        for region in self.regions:
+            for value in region.values.values():
+                for name in field_names(value):
+                    if name != "auth" and name not in self.fields:
+                        raise ValueError(
+                            f"region '{region.name}' uses {{{name}}}, which [fields] does not have"
+                        )
+        return self
+
+
+def field_names(text: str) -> list[str]:
+    """The names in braces of a value; ``{{`` is a brace. Raises ValueError on a lone brace."""
+    from string import Formatter
+
+    return [name for _, name, _, _ in Formatter().parse(text) if name is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A profile as one run reads it."""
+
+    name: str
+    path: Path
+    sha256: str
+    spec: ProfileSpec
+
+    @property
+    def chip(self) -> chips.Chip:
+        """The chip's row."""
+        return chips.CHIPS[self.spec.device.chip]
+
+    @property
+    def firmware_file(self) -> Path:
+        """The golden image's path."""
+        return (self.path.parent / self.spec.firmware.file).resolve()
+
+    @property
+    def part_files(self) -> tuple[tuple[int, Path], ...]:
+        """Flash address and path of every further file that ``flash`` mode writes."""
+        return tuple(
+            (part.address, (self.path.parent / part.file).resolve())
+            for part in self.spec.firmware.parts
+        )
+
+    def where(self, *, offset: int | None, size: int | None) -> Where:
+        """Where verify's readers look; the region's offset and size come from the golden image."""
+        return Where(
+            family=self.chip.family,
+            app_address=self.spec.firmware.address,
+            partition_table=PARTITION_TABLE if self.chip.family == "esp32" else None,
+            region_kind=self.spec.regions[0].kind,
+            hint=offset,
+            size=size,
+            image_chip_id=self.chip.image_chip_id,
+        )
+
+    def warnings(self) -> tuple[str, ...]:
+        """What is allowed but should be known, one sentence each."""
+        inside = [region.name for region in self.spec.regions if region.kind == "blnkopt"]
+        return tuple(
+            f"Region '{name}' lies inside the application: re-flashing the firmware in service, or "
+            "an over-the-air update, wipes the token."
+            for name in inside
+        )
+
+
+def shipped() -> tuple[str, ...]:
+    """The names of the profiles that come with this installation."""
+    return tuple(sorted(path.stem for path in resources.folder("profiles").glob("*.toml")))
+
+
+def load(name_or_path: str) -> Profile:
+    """Read one profile: a shipped name, or the path of a TOML file.
+
+    Raises ``UsageError``: ``profile.not_found``, ``profile.unreadable``, ``profile.not_toml``,
+    ``profile.unknown_key``, ``profile.invalid``.
+    """
+    path = Path(name_or_path)
+    if path.suffix != ".toml":
+        path = resources.folder("profiles") / f"{name_or_path}.toml"
+        if "/" in name_or_path or "\\" in name_or_path or not path.is_file():
+            raise UsageError("profile.not_found", name=name_or_path, known=", ".join(shipped()))
+    data, table = specs.read_toml(path, stage="profile")
+    spec = specs.parse(ProfileSpec, table, stage="profile", source=str(path))
+    return Profile(path.stem, path.resolve(), hashlib.sha256(data).hexdigest(), spec)
+
+
+def json_schema() -> dict[str, Any]:
+    """The form of a profile, for editors."""
+    return ProfileSpec.model_json_schema() | {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "eol_inject profile",
+    }
