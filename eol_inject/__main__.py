@@ -1,0 +1,46 @@
+"""Where the command starts: nothing may leak from a crash, then the command line runs."""
+
+import contextlib
+import io
+import sys
+import threading
+from types import TracebackType
+from typing import NoReturn
+
+from eol_inject.cli.answer import crash_lines, run
+
+
+def main() -> NoReturn:
+    """Run ``eol-inject`` with the arguments of this process, and exit."""
+    _no_core_dumps()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # a Windows pipe is cp1252: a label's name must not end a cycle
+            stream.reconfigure(errors="backslashreplace")
+    sys.excepthook = _quiet_hook
+    threading.excepthook = _quiet_thread_hook
+    sys.exit(run(sys.argv[1:]))
+
+
+def _no_core_dumps() -> None:
+    """A core dump would hold every token this process has seen; Windows has none to switch off."""
+    with contextlib.suppress(ImportError, ValueError, OSError):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _quiet_hook(
+    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+) -> None:
+    # The usual hook prints the exception's message, and a library's message may repeat its input.
+    sys.stderr.write("\n".join(crash_lines(error)) + "\n")
+
+
+def _quiet_thread_hook(crash: threading.ExceptHookArgs) -> None:
+    if crash.exc_value is not None and not isinstance(crash.exc_value, SystemExit):
+        sys.stderr.write("\n".join(crash_lines(crash.exc_value)) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""Options that several commands share, and the ledger they lead to."""
+
+import functools
+import getpass
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from eol_inject.ledger import Ledger
+
+P = ParamSpec("P")
+R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., object])
+
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object on stdout, also on failure."
+)
+events_option = click.option(
+    "--events", is_flag=True, help="Print each event as one JSON line on stderr."
+)
+profile_option = click.option(
+    "--profile", metavar="NAME|FILE", required=True, help="Product profile: shipped name, or file."
+)
+port_option = click.option(
+    "--port",
+    metavar="URL",
+    required=True,
+    help="Serial port of the unit: /dev/ttyUSB0, COM7, socket://, rfc2217://, sim://.",
+)
+lot_option = click.option("--lot", required=True, help="Draw tokens from this lot only.")
+printer_option = click.option(
+    "--printer", metavar="URL", help="Label printer, e.g. file:///folder for PDF and PNG files."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Workplace:
+    """Who works where: the ledger that the options name, the station, the operator."""
+
+    ledger: str | None
+    training: bool
+    key_file: Path | None
+    station: str
+    operator: str
+
+    def open_ledger(self) -> "Ledger":
+        """Open the named ledger, or the user's own; made where it is missing."""
+        from eol_inject.cli import places
+
+        return places.open_ledger(self)
+
+
+def with_workplace(command: Callable[Concatenate[Workplace, P], R]) -> Callable[P, R]:
+    """Give a command the ledger options; it takes a ``Workplace`` as its first argument."""
+
+    @click.option(
+        "--ledger",
+        metavar="URL",
+        envvar="EOL_INJECT_LEDGER",
+        show_envvar=True,
+        help="Ledger, e.g. sqlite:///line1.db; default: the user's production ledger.",
+    )
+    @click.option(
+        "--training", is_flag=True, help="Use a training ledger: for simulated units only."
+    )
+    @click.option(
+        "--key-file",
+        metavar="FILE",
+        type=click.Path(path_type=Path, dir_okay=False),
+        envvar="EOL_INJECT_KEY_FILE",
+        show_envvar=True,
+        help="The ledger's keys; default: beside the user's settings.",
+    )
+    @click.option(
+        "--station",
+        default=socket.gethostname,
+        show_default="host name",
+        help="Name of this station in records.",
+    )
+    @click.option(
+        "--operator",
+        default=login_name,
+        show_default="login name",
+        help="Who works here, in records.",
+    )
+    @functools.wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        names = ("ledger", "training", "key_file", "station", "operator")
+        workplace = Workplace(**{name: kwargs.pop(name) for name in names})
+        return command(workplace, *args, **kwargs)
+
+    return wrapped  # type: ignore[return-value]  # click's decorators lose the parameters
+
+
+def login_name() -> str:
+    """Who is logged in; ``unknown`` where the system has no name for the user."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return "unknown"
