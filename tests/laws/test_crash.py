@@ -79,7 +79,8 @@ def test_a_crash_in_a_thread_tells_no_values_either() -> None:
     """Python's own hook for threads would print the message."""
     body = (
         "import threading; from eol_inject.cli.answer import Answer; "
-        f"t = threading.Thread(target=lambda: int('{SECRET}')); t.start(); t.join(); return Answer()"
+        f"t = threading.Thread(target=lambda: int('{SECRET}')); t.start(); t.join(); "
+        "return Answer()"
     )
     done = _with_command(body)
     assert "builtins.ValueError" in done.stderr
