@@ -1,10 +1,16 @@
-"""What a profile says about its label (``[label]``), and what a template file says."""
+"""What a profile says about its label (``[label]``), and what a template file says.
 
-from typing import Annotated, Literal
+Places are millimetres from the label's top left corner; the renderer turns them into whole dots.
+"""
+
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
 from eol_inject.specs import Spec
+
+LEAST_MODULE_DOTS: Final = 4
+"""Printer dots per QR module: 3 fails under dot gain, 4 holds (Denso Wave advises 4 or more)."""
 
 
 class LabelSpec(Spec):
@@ -19,35 +25,80 @@ class StockSpec(Spec):
     width_mm: float = Field(gt=0, le=300)
     height_mm: float = Field(gt=0, le=300)
     dpi: int = Field(ge=100, le=1200)
-    margin_mm: float = Field(1.0, ge=0)
+    margin_mm: float = Field(1.0, ge=0, description="Edge that a printer may not reach")
+
+    @property
+    def width_dots(self) -> int:
+        """Whole printer dots across."""
+        return self.dots(self.width_mm)
+
+    @property
+    def height_dots(self) -> int:
+        """Whole printer dots down."""
+        return self.dots(self.height_mm)
+
+    def dots(self, mm: float) -> int:
+        """Millimetres as the nearest whole dot."""
+        return round(mm * self.dpi / 25.4)
+
+    def px(self, pt: float) -> int:
+        """Type size in points as whole dots, at least one."""
+        return max(1, round(pt * self.dpi / 72))
 
 
 class QrElement(Spec):
-    """The claim code as a QR symbol, quiet zone included in its place."""
+    """The claim code as a QR symbol, centred with its quiet zone in a square place."""
 
     kind: Literal["qr"]
-    x_mm: float = Field(ge=0, description="Left edge of the quiet zone")
-    y_mm: float = Field(ge=0, description="Top edge of the quiet zone")
+    x_mm: float = Field(ge=0, description="Left edge of the place")
+    y_mm: float = Field(ge=0, description="Top edge of the place")
     max_mm: float = Field(
-        gt=0, description="The symbol with its quiet zone must fit in this square"
+        gt=0, description="Side of the place: the symbol with its quiet zone must fit, or it fails"
     )
-    module_dots: int = Field(4, ge=1, le=40, description="Printer dots per module; 4 is the least")
+    module_dots: int = Field(
+        LEAST_MODULE_DOTS, ge=1, le=40, description="Printer dots per module; 4 is the least"
+    )
 
 
 class TextElement(Spec):
-    """One line of text that fits or fails; ``{name}`` takes a field, ``{{`` is a brace."""
+    """Text that fits or fails; ``{name}`` takes a field, ``{{`` is a brace."""
 
     kind: Literal["text"]
     x_mm: float = Field(ge=0)
-    y_mm: float = Field(ge=0)
+    y_mm: float = Field(ge=0, description="Top of the first line")
     width_mm: float = Field(gt=0)
     size_pt: float = Field(gt=3, le=72)
-    text: str
+    least_pt: float | None = Field(
+        None, gt=3, le=72, description="May shrink to this size before it fails; else it may not"
+    )
+    lines: int = Field(1, ge=1, le=20, description="May break between words into so many lines")
+    align: Literal["left", "center", "right"] = "left"
+    text: str = Field(min_length=1, max_length=400)
     bold: bool = False
     optional: bool = Field(False, description="Left out, not refused, where a field has no value")
 
 
-Element = Annotated[QrElement | TextElement, Field(discriminator="kind")]
+class LineElement(Spec):
+    """A straight rule, horizontal or vertical."""
+
+    kind: Literal["line"]
+    x_mm: float = Field(ge=0)
+    y_mm: float = Field(ge=0)
+    length_mm: float = Field(gt=0)
+    vertical: bool = False
+    dots: int = Field(1, ge=1, le=40, description="Thickness in printer dots")
+
+
+Element = Annotated[QrElement | TextElement | LineElement, Field(discriminator="kind")]
+
+
+class WatermarkSpec(Spec):
+    """The place kept free for the word on labels of a training ledger."""
+
+    x_mm: float = Field(ge=0)
+    y_mm: float = Field(ge=0)
+    width_mm: float = Field(gt=0)
+    height_mm: float = Field(gt=0)
 
 
 class TemplateSpec(Spec):
@@ -56,4 +107,5 @@ class TemplateSpec(Spec):
     schema_version: Literal[1] = Field(1, alias="schema")
     description: str = ""
     stock: StockSpec
-    elements: tuple[Element, ...]
+    watermark: WatermarkSpec | None = Field(None, description="Without it, no training labels")
+    elements: tuple[Element, ...] = Field(min_length=1)

@@ -1,0 +1,163 @@
+"""``file:///folder``: each label as PDF and PNG, owner-only, never over another label's file."""
+
+import errno
+import os
+import re
+import secrets
+import shutil
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from eol_inject.errors import StationError, UsageError
+from eol_inject.label.bitmap import Label
+from eol_inject.label.printers import Printed, PrintOutcome
+
+LEAST_FREE_BYTES: Final = 16 * 1024 * 1024
+"""Room that has to be left on the disk before a cycle starts: some thousand labels."""
+
+_LONGEST_NAME: Final = 80
+_MOST_COPIES: Final = 1000
+_TOKEN_RUN: Final = re.compile(r"[A-Za-z0-9_-]{32,}")
+_RESERVED: Final = frozenset(
+    {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
+)
+"""Names that Windows gives to devices, whatever the extension."""
+
+
+class FolderPrinter:
+    """A folder as a printer. A file that was written and synced is a confirmed print."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self.url = url
+        self.folder = folder
+
+    def preflight(self) -> None:
+        """Make the folder, write and sync a probe, and look at the free space."""
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            probe = self._temporary(b"probe")
+            probe.unlink()
+            free = shutil.disk_usage(self.folder).free
+        except OSError as error:
+            raise self._not_ready(error) from error
+        if free < LEAST_FREE_BYTES:
+            raise StationError(
+                "label.printer_not_ready",
+                printer=str(self.folder),
+                why=f"only {free // 1024} KiB are free",
+            )
+
+    def print(self, label: Label, *, name: str) -> Printed:
+        """Write ``name.pdf`` and ``name.png``, or ``name-2`` … where another label has the name.
+
+        The same label under the same name again is the same two files.
+        """
+        base = safe_name(name)
+        contents = {".pdf": label.pdf(), ".png": label.png()}
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for number in range(1, _MOST_COPIES):
+                stem = base if number == 1 else f"{base}-{number}"
+                files = {self.folder / f"{stem}{end}": data for end, data in contents.items()}
+                if all(self._put(path, data) for path, data in files.items()):
+                    self._sync_folder()
+                    return Printed(PrintOutcome.CONFIRMED, files=tuple(files))
+        except OSError as error:
+            raise self._not_ready(error) from error
+        raise StationError(
+            "label.printer_not_ready",
+            printer=str(self.folder),
+            why=f"{_MOST_COPIES} labels are already called {base}",
+        )
+
+    def _put(self, path: Path, data: bytes) -> bool:
+        """Whether ``path`` now holds ``data``; False where it holds anything else."""
+        temporary = self._temporary(data)
+        try:
+            _move_if_free(temporary, path)
+        except FileExistsError:
+            return path.is_file() and path.read_bytes() == data
+        finally:
+            with suppress(FileNotFoundError):
+                temporary.unlink()
+        return True
+
+    def _temporary(self, data: bytes) -> Path:
+        """A synced file, readable by its owner only, in the same folder: renaming stays atomic."""
+        path = self.folder / f".{secrets.token_hex(8)}.part"
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _binary(), 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            path.unlink()
+            raise
+        return path
+
+    def _sync_folder(self) -> None:
+        if os.name == "posix":
+            descriptor = os.open(self.folder, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+    def _not_ready(self, error: OSError) -> StationError:
+        why = error.strerror or type(error).__name__
+        return StationError("label.printer_not_ready", printer=str(self.folder), why=why)
+
+
+def open_folder(url: str) -> FolderPrinter:
+    """The folder of ``file:///absolute``, ``file:relative`` or a plain path.
+
+    Raises ``UsageError("label.bad_printer_url")`` for another host, a query or no path at all.
+    """
+    if not url.lower().startswith("file:"):
+        return FolderPrinter(url, Path(url))
+    parts = urlsplit(url)
+    if parts.query or parts.fragment:
+        raise UsageError("label.bad_printer_url", url=url, why="a folder takes no ? or #")
+    if parts.netloc not in {"", "localhost"}:
+        raise UsageError("label.bad_printer_url", url=url, why="it names another computer")
+    path = url2pathname(parts.path)
+    if not path:
+        raise UsageError("label.bad_printer_url", url=url, why="it names no folder")
+    return FolderPrinter(url, Path(path))
+
+
+def safe_name(name: str) -> str:
+    """A file name from an identity: letters, digits, dot, dash, underscore, at most 80 of them.
+
+    Raises ``UsageError("label.bad_name")`` for an empty one and for what looks like a token.
+    """
+    safe = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")
+    if not safe or len(safe) > _LONGEST_NAME:
+        raise UsageError("label.bad_name", why="it is empty or too long")
+    if _TOKEN_RUN.search(safe) or "sqr_" in safe.lower():
+        raise UsageError("label.bad_name", why="it looks like a token")
+    if safe.split(".")[0].lower() in _RESERVED:
+        safe = f"unit-{safe}"
+    return safe
+
+
+def _move_if_free(source: Path, target: Path) -> None:
+    """Rename, but never over a file. Raises ``FileExistsError``."""
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        # FAT and some network shares have no hard links: claim the name first, then replace it.
+        if error.errno not in {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK}:
+            raise
+        target.touch(mode=0o600, exist_ok=False)
+        source.replace(target)
+
+
+def _binary() -> int:
+    return getattr(os, "O_BINARY", 0)
