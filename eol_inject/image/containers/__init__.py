@@ -1,0 +1,115 @@
+"""What a firmware file is, found by looking at it.
+
+An application image stands alone, or in a merged flash image: boot loader, partition table and
+application slots as they lie in flash, from address 0.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from eol_inject.chips import CHIPS, SECTOR
+from eol_inject.errors import UsageError
+from eol_inject.image.containers import esp, partitions
+from eol_inject.image.containers.esp import EspImage
+from eol_inject.image.containers.partitions import Partition
+
+_ELF: Final = b"\x7fELF"
+_TABLE_SPAN: Final = range(0x8000, 0x41000, SECTOR)
+"""Where a merged image's partition table is looked for; ESP-IDF's default first."""
+
+
+class Kind(StrEnum):
+    """The sorts of files we know."""
+
+    APPLICATION = "application"
+    MERGED = "merged"
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One application partition of a merged image and what stands in it."""
+
+    partition: Partition
+    image: EspImage | None
+    """None where the slot is empty or holds something else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A firmware file and the images in it."""
+
+    kind: Kind
+    data: bytes = field(repr=False)
+    images: tuple[EspImage, ...]
+    """Every application in it, in file order; never the boot loader of a merged image."""
+    boot: EspImage | None = None
+    table_at: int | None = None
+    partitions: tuple[Partition, ...] = ()
+    slots: tuple[Slot, ...] = ()
+
+    def application(self) -> EspImage:
+        """The one application that takes the token.
+
+        In a merged image with two filled slots the unit would start either of them, and only one
+        would hold the token: refused. Raises ``UsageError``: ``image.no_application``,
+        ``image.two_slots``.
+        """
+        if not self.images:
+            raise UsageError("image.no_application")
+        if len(self.images) > 1:
+            labels = ", ".join(slot.partition.label for slot in self.slots if slot.image)
+            raise UsageError("image.two_slots", slots=labels)
+        return self.images[0]
+
+
+def look(data: bytes, *, chip: str | None = None) -> Container:
+    """What ``data`` is, for ``chip`` where one is named.
+
+    Raises ``UsageError``: ``image.is_elf``, ``image.is_hex``, and those of ``esp.parse``.
+    """
+    if data[:4] == _ELF:
+        raise UsageError("image.is_elf")
+    if data[:1] == b":":
+        raise UsageError("image.is_hex")
+    merged = _look_merged(data, chip)
+    if merged is not None:
+        return merged
+    return Container(Kind.APPLICATION, data, (esp.parse(data, chip=chip),))
+
+
+def _look_merged(data: bytes, chip: str | None) -> Container | None:
+    """A merged image, or None. A table inside an application's own data does not count."""
+    table = _find_table(data)
+    if table is None:
+        return None
+    at, rows = table
+    boot = _find_boot(data, at, chip)
+    if boot is not None and boot.end > at:
+        return None
+    slots = tuple(_slot(data, row, chip) for row in rows if row.is_application)
+    images = tuple(slot.image for slot in slots if slot.image is not None)
+    return Container(Kind.MERGED, data, images, boot, at, rows, slots)
+
+
+def _find_table(data: bytes) -> tuple[int, tuple[Partition, ...]] | None:
+    for at in _TABLE_SPAN:
+        if partitions.looks_like(data, at):
+            rows = partitions.parse(data, at)
+            if rows:
+                return at, rows
+    return None
+
+
+def _find_boot(data: bytes, before: int, chip: str | None) -> EspImage | None:
+    """The boot loader, at the address that some chip has it at."""
+    for at in sorted({row.bootloader_address for row in CHIPS.values()}):
+        if esp.looks_like(data, at) and at < before:
+            return esp.parse(data, at, chip=chip)
+    return None
+
+
+def _slot(data: bytes, row: Partition, chip: str | None) -> Slot:
+    if not esp.looks_like(data, row.address):
+        return Slot(row, None)
+    return Slot(row, esp.parse(data, row.address, chip=chip))

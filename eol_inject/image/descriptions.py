@@ -1,0 +1,192 @@
+"""What a firmware file is, for people and for ``--json``: no value that could be secret."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from eol_inject.image import containers, identity, regions, seals, signatures
+from eol_inject.image.containers import Container, Kind
+from eol_inject.image.containers.esp import EspImage, Format
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentFacts:
+    """One segment: where its data is in the file, and where it is loaded or mapped."""
+
+    offset: int
+    size: int
+    load_address: int
+
+
+@dataclass(frozen=True, slots=True)
+class RegionFacts:
+    """One reserved region; ``values`` holds the public ones only."""
+
+    kind: str
+    offset: int
+    size: int
+    state: str
+    """``placeholder``, ``filled`` or ``torn``."""
+    keys: tuple[str, ...]
+    values: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class SealFacts:
+    """Whether a boot loader would accept the image."""
+
+    valid: bool
+    checksum_valid: bool
+    digest: str | None
+    """``SHA-256``, ``CRC-32`` or None."""
+    digest_valid: bool | None
+    signed: str | None
+    """The scheme of the signature behind it, or None."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFacts:
+    """One image in the file; offsets count from the start of the file."""
+
+    role: str
+    """``application``, ``boot loader``, or ``application in <label>``."""
+    format: str
+    chip: str
+    offset: int
+    size: int
+    """Checksum and digest included, padding and signature not."""
+    entry: int
+    segments: tuple[SegmentFacts, ...]
+    seal: SealFacts
+    identity: Mapping[str, str]
+    """What ``blnkinf`` says; empty where there is none."""
+    regions: tuple[RegionFacts, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionFacts:
+    """One partition of a merged image."""
+
+    label: str
+    use: str
+    address: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """A firmware file; plain types throughout, so ``to_json`` is its fields."""
+
+    kind: str
+    """``application`` or ``merged``."""
+    words: str
+    """One line for people."""
+    size: int
+    sha256: str
+    images: tuple[ImageFacts, ...]
+    partitions: tuple[PartitionFacts, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+    """What somebody who is about to patch it should know, one sentence each."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON takes it."""
+        return asdict(self)
+
+
+def describe(data: bytes) -> Description:
+    """What ``data`` is. Raises ``UsageError``: see ``containers.look``."""
+    container = containers.look(data)
+    images = tuple(_image(image, role) for image, role in _roles(container))
+    return Description(
+        kind=str(container.kind),
+        words=_words(container),
+        size=len(data),
+        sha256=hashlib.sha256(data).hexdigest(),
+        images=images,
+        partitions=tuple(
+            PartitionFacts(row.label, row.words, row.address, row.size)
+            for row in container.partitions
+        ),
+        notes=tuple(_notes(container, images)),
+    )
+
+
+def _roles(container: Container) -> list[tuple[EspImage, str]]:
+    if container.kind is Kind.APPLICATION:
+        return [(image, "application") for image in container.images]
+    boot = [(container.boot, "boot loader")] if container.boot else []
+    slots = [
+        (slot.image, f"application in {slot.partition.label}")
+        for slot in container.slots
+        if slot.image is not None
+    ]
+    return boot + slots
+
+
+def _image(image: EspImage, role: str) -> ImageFacts:
+    seal, signature = seals.check(image), signatures.find(image)
+    return ImageFacts(
+        role=role,
+        format=str(image.format),
+        chip=image.chip_words,
+        offset=image.start,
+        size=image.end - image.start,
+        entry=image.entry,
+        segments=tuple(SegmentFacts(s.offset, s.size, s.load_address) for s in image.segments),
+        seal=SealFacts(
+            valid=seal.valid,
+            checksum_valid=seal.checksum,
+            digest=seal.digest,
+            digest_valid=seal.digest_valid,
+            signed=signature.scheme if signature else None,
+        ),
+        identity=dict(identity.read(image)),
+        regions=tuple(
+            RegionFacts(s.kind, s.offset, s.size, str(s.state), s.keys, dict(s.shown))
+            for s in regions.sightings(image)
+        ),
+    )
+
+
+_FORMATS = {
+    Format.ESP32: "application image for {chip}",
+    Format.ESP8266_V1: "ESP8266 image, version 1 (loaded by the ROM)",
+    Format.ESP8266_V2: "ESP8266 application image, version 2",
+}
+
+
+def _words(container: Container) -> str:
+    if container.kind is Kind.APPLICATION:
+        image = container.images[0]
+        return _FORMATS[image.format].format(chip=image.chip_words)
+    filled, slots = len(container.images), len(container.slots)
+    boot = "boot loader, " if container.boot else ""
+    return (
+        f"merged flash image: {boot}partition table, {filled} of {slots} application slots filled"
+    )
+
+
+def _notes(container: Container, images: tuple[ImageFacts, ...]) -> list[str]:
+    notes = []
+    if len(container.images) > 1:
+        notes.append(
+            "More than one application slot is filled: a token patched into one would be missing "
+            "in the other, so this file cannot be patched."
+        )
+    for image in images:
+        if not image.seal.valid:
+            notes.append(f"The {image.role} has a broken seal: no boot loader would start it.")
+        if image.seal.signed:
+            notes.append(
+                f"The {image.role} is signed ({image.seal.signed}): a patch inside it would break "
+                "the signature."
+            )
+        if len(image.regions) > 1:
+            notes.append(f"The {image.role} has {len(image.regions)} regions where one is wanted.")
+        notes.extend(
+            f"The region at {region.offset:#x} is filled: this is a unit's image, not a golden one."
+            for region in image.regions
+            if region.state == "filled"
+        )
+    return notes
