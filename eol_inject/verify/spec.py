@@ -17,7 +17,8 @@ class InspectSpec(Spec):
 
     stale_nvs: Literal["refuse", "erase"] = Field(
         "refuse",
-        description="A valid Blynk configuration in NVS beats the region: stop, or erase that NVS",
+        description="A valid Blynk configuration in NVS beats the region: stop, or erase that NVS "
+        "partition, all of it (every namespace goes, WiFi settings and calibration too)",
     )
 
 
@@ -25,8 +26,9 @@ class InspectSpec(Spec):
 class Where:
     """Where the token of a unit can be, all addresses in flash bytes.
 
-    ``hint`` is the region's offset inside the application, from the golden image; a unit with
-    another firmware is searched segment by segment.
+    ``hint`` and ``size`` are the region's offset inside the application and its length, from the
+    golden image; a unit with another firmware is searched segment by segment, and its region is
+    read to its own end.
     """
 
     family: Literal["esp32", "esp8266"]
@@ -35,5 +37,6 @@ class Where:
     """0x8000 by default; None on ESP8266, which has none."""
     region_kind: Literal["blnkopt"]
     hint: int | None = None
+    size: int | None = None
     image_chip_id: int | None = None
     """The chip id the image header must carry; None on ESP8266."""
