@@ -40,6 +40,6 @@ clean:
 $(READY): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3"; exit 1; }
 	@test -x $(BIN)/python || { echo "Setting up .venv with $(PYTHON), once ..."; $(PYTHON) -m venv .venv; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]' \
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[dev]' \
 		|| { test -e $(READY) && echo "pip failed; going on with the .venv that is there"; }
 	@touch $(READY)

@@ -6,16 +6,14 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
+from eol_inject.cli.answer import Answer
+
 if TYPE_CHECKING:
     from eol_inject.ledger import Ledger
-
-P = ParamSpec("P")
-R = TypeVar("R")
-F = TypeVar("F", bound=Callable[..., object])
 
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object on stdout, also on failure."
@@ -55,7 +53,7 @@ class Workplace:
         return places.open_ledger(self)
 
 
-def with_workplace(command: Callable[Concatenate[Workplace, P], R]) -> Callable[P, R]:
+def with_workplace(command: Callable[..., Answer]) -> Callable[..., Answer]:
     """Give a command the ledger options; it takes a ``Workplace`` as its first argument."""
 
     @click.option(
@@ -89,12 +87,18 @@ def with_workplace(command: Callable[Concatenate[Workplace, P], R]) -> Callable[
         help="Who works here, in records.",
     )
     @functools.wraps(command)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-        names = ("ledger", "training", "key_file", "station", "operator")
-        workplace = Workplace(**{name: kwargs.pop(name) for name in names})
-        return command(workplace, *args, **kwargs)
+    def wrapped(
+        *,
+        ledger: str | None,
+        training: bool,
+        key_file: Path | None,
+        station: str,
+        operator: str,
+        **rest: object,
+    ) -> Answer:
+        return command(Workplace(ledger, training, key_file, station, operator), **rest)
 
-    return wrapped  # type: ignore[return-value]  # click's decorators lose the parameters
+    return wrapped
 
 
 def login_name() -> str:
