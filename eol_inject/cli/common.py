@@ -46,11 +46,11 @@ class Workplace:
     station: str
     operator: str
 
-    def open_ledger(self) -> "Ledger":
-        """Open the named ledger, or the user's own; made where it is missing."""
+    def open_ledger(self, *, create: bool = False) -> "Ledger":
+        """Open the named ledger, or the user's own; ``create`` makes one where there is none."""
         from eol_inject.cli import places
 
-        return places.open_ledger(self)
+        return places.open_ledger(self, create=create)
 
 
 def with_workplace(command: Callable[..., Answer]) -> Callable[..., Answer]:
