@@ -1,0 +1,83 @@
+"""Which token went to which unit, and everything that was done.
+
+Light to import: SQLAlchemy, Alembic and cryptography load when a ledger is opened.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from eol_inject.errors import UsageError
+from eol_inject.ledger.keys import Keys
+from eol_inject.ledger.model import (
+    AssignmentRecord,
+    AttemptRecord,
+    Count,
+    CycleFacts,
+    EventRecord,
+    Hold,
+    Holder,
+    ImportResult,
+    Info,
+    Kind,
+    LabelState,
+    Reserved,
+    Standing,
+    UnitRecord,
+)
+from eol_inject.ledger.transitions import HOLDS, LIVE, TRANSITIONS, WRITTEN_TO, Act, State
+
+if TYPE_CHECKING:
+    from eol_inject.ledger.book import Ledger
+    from eol_inject.ledger.cycle import Cycle
+
+SCHEMES: Final = {
+    "sqlite": "eol_inject.ledger.opening:open_sqlite",
+}
+"""URL scheme → who opens it; plugins will join here."""
+
+
+def open_ledger(
+    url: str,
+    *,
+    keys: Keys,
+    station: str,
+    create: Kind | None = None,
+    clock: Callable[[], datetime] | None = None,
+) -> "Ledger":
+    """Open the ledger at ``url``; where there is none, make one of kind ``create``.
+
+    ``create`` of None means that a missing ledger is an error; for an existing one it is ignored,
+    so compare ``info.kind``. Raises ``UsageError("ledger.bad_url")`` and ``StationError``:
+    ``ledger.missing``, ``foreign``, ``newer_schema``, ``wrong_key``, ``locked``, ``read_only``,
+    ``disk_full``, ``corrupt``, ``cannot_open``.
+    """
+    found = SCHEMES.get(url.partition(":")[0])
+    if found is None:
+        raise UsageError("ledger.bad_url", url=url.partition(":")[0])
+    module, _, name = found.partition(":")
+    opener = cast("Callable[..., Ledger]", getattr(import_module(module), name))
+    options: dict[str, Any] = {} if clock is None else {"clock": clock}
+    return opener(url, keys=keys, station=station, create=create, **options)
+
+
+def __getattr__(name: str) -> Any:
+    """``Ledger`` and ``Cycle``, for those who name the types; loads SQLAlchemy."""
+    if name == "Ledger":
+        from eol_inject.ledger.book import Ledger
+
+        return Ledger
+    if name == "Cycle":
+        from eol_inject.ledger.cycle import Cycle
+
+        return Cycle
+    raise AttributeError(name)
+
+
+__all__ = [
+    "HOLDS", "LIVE", "SCHEMES", "TRANSITIONS", "WRITTEN_TO", "Act", "AssignmentRecord",
+    "AttemptRecord", "Count", "Cycle", "CycleFacts", "EventRecord", "Hold", "Holder",
+    "ImportResult", "Info", "Keys", "Kind", "LabelState", "Ledger", "Reserved", "Standing",
+    "State", "UnitRecord", "open_ledger",
+]  # fmt: skip

@@ -1,0 +1,98 @@
+"""Every try leaves a record, also one that failed before the identity was known."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import sqlalchemy as sa
+
+from eol_inject.events import Outcome
+from eol_inject.ledger.chain import Entry, Setup, append
+from eol_inject.ledger.lease import Holding
+from eol_inject.ledger.model import CycleFacts
+from eol_inject.ledger.schema import attempt
+from eol_inject.unit import Proof
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an attempt ended."""
+
+    outcome: Outcome
+    code: str
+    detail: str
+    proof: Proof | None
+    times: Mapping[str, float]
+    """Seconds by step."""
+    facts: CycleFacts | None
+    """What is known now, where that is more than at the start."""
+
+
+def start(
+    conn: sa.Connection, setup: Setup, held: Holding, unit: int | None, facts: CycleFacts
+) -> None:
+    """The attempt's row, before anything can go wrong; asked again, it stands already."""
+    if conn.execute(sa.select(attempt.c.id).where(attempt.c.id == held.attempt)).first():
+        return
+    conn.execute(
+        sa.insert(attempt),
+        {
+            "id": held.attempt, "unit": unit, "station": setup.info.station,
+            "slot": held.slot, "operator": held.operator, "started_at": setup.now(),
+            "code": "", "detail": "", "proof": "", "facts": to_text(facts), "times": "{}",
+        },
+    )  # fmt: skip
+
+
+def finish(
+    conn: sa.Connection, setup: Setup, held: Holding, ending: Ending, *, unit: int | None = None
+) -> None:
+    """How the attempt ended, in its row and in the log; only the first answer counts."""
+    values: dict[str, Any] = {
+        "ended_at": setup.now(), "outcome": ending.outcome, "code": ending.code,
+        "detail": ending.detail, "proof": ending.proof or "",
+        "times": json.dumps(dict(ending.times)),
+    }  # fmt: skip
+    if ending.facts is not None:
+        values["facts"] = to_text(ending.facts)
+    ended = conn.execute(
+        sa.update(attempt)
+        .where(attempt.c.id == held.attempt, attempt.c.outcome.is_(None))
+        .values(values)
+    )
+    if ended.rowcount:
+        entry = Entry(
+            act="attempt",
+            operator=held.operator,
+            unit=unit,
+            attempt=held.attempt,
+            facts={"outcome": ending.outcome, "code": ending.code},
+        )
+        append(conn, setup, entry)
+
+
+def count(conn: sa.Connection, unit: int) -> tuple[int, int]:
+    """All attempts on the unit, and how many of the latest that ended failed in a row."""
+    rows = conn.execute(
+        sa.select(attempt.c.outcome).where(attempt.c.unit == unit).order_by(attempt.c.n.desc())
+    ).all()
+    failed = 0
+    for (outcome,) in rows:
+        if outcome == Outcome.PASS:
+            break
+        failed += outcome is not None
+    return len(rows), failed
+
+
+def to_text(facts: CycleFacts) -> str:
+    """As it is stored."""
+    values = {one.name: getattr(facts, one.name) for one in fields(facts)}
+    values["versions"] = dict(facts.versions)
+    return json.dumps(values, ensure_ascii=False, sort_keys=True)
+
+
+def from_text(text: str) -> CycleFacts:
+    """As ``to_text`` stored it; names that another version of this program wrote are left out."""
+    known = {one.name for one in fields(CycleFacts)}
+    return CycleFacts(**{name: value for name, value in json.loads(text).items() if name in known})

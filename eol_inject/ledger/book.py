@@ -1,0 +1,152 @@
+"""The ledger itself: which token went to which unit, and everything that was done."""
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Final, Self
+from uuid import uuid4
+
+import sqlalchemy as sa
+
+from eol_inject.events import Outcome
+from eol_inject.ledger import attempts, identity, importing, lease, records
+from eol_inject.ledger.chain import Setup
+from eol_inject.ledger.cycle import Cycle
+from eol_inject.ledger.lease import Holding
+from eol_inject.ledger.model import (
+    Count,
+    CycleFacts,
+    Holder,
+    ImportResult,
+    Info,
+    UnitRecord,
+)
+from eol_inject.unit import AuthToken, ClaimCode, Identifier, Proof, StaticToken, Unit
+
+
+def utc_now() -> datetime:
+    """The station's clock."""
+    return datetime.now(UTC)
+
+
+def fresh_id() -> str:
+    """A UUID."""
+    return str(uuid4())
+
+
+def _silent(done: int) -> None:
+    """Nobody watches."""
+
+
+class Ledger:
+    """An open ledger; ``close`` it, or use it in a ``with``. Safe to use from several threads."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup: Final = setup
+
+    @property
+    def info(self) -> Info:
+        """Which ledger this is."""
+        return self._setup.info
+
+    def begin_cycle(
+        self, unit: Unit, *, slot: str, operator: str, traceability: CycleFacts
+    ) -> Cycle:
+        """Take the unit for one pass through ``slot``; its attempt is on record from now on.
+
+        Raises ``StationError("ledger.unit_busy")`` while another slot works on it, and
+        ``UnitError("ledger.identity_contradicts")``.
+        """
+        setup = self._setup
+        wanted = Holding(0, 0, setup.unique(), slot, operator)
+
+        def work(conn: sa.Connection) -> Cycle:
+            unit_id = identity.find_or_add(conn, unit, now=setup.now())
+            held = lease.take(conn, setup, Holding(unit_id, 0, wanted.attempt, slot, operator))
+            attempts.start(conn, setup, held, unit_id, traceability)
+            return Cycle(setup, held, identity.load(conn, unit_id))
+
+        return setup.db.write(work)
+
+    def record_attempt_without_unit(
+        self,
+        *,
+        slot: str,
+        operator: str,
+        traceability: CycleFacts,
+        outcome: Outcome,
+        code: str,
+        detail: str = "",
+        times: Mapping[str, float] | None = None,
+    ) -> str:
+        """Record an attempt that ended before a cycle could begin; the answer is its id."""
+        setup = self._setup
+        held = Holding(0, 0, setup.unique(), slot, operator)
+        ending = attempts.Ending(outcome, code, detail, None, times or {}, None)
+
+        def work(conn: sa.Connection) -> str:
+            attempts.start(conn, setup, held, None, traceability)
+            attempts.finish(conn, setup, held, ending)
+            return held.attempt
+
+        return setup.db.write(work)
+
+    def look_up(self, auth: AuthToken) -> Holder | None:
+        """Whose token this is, by its fingerprint; None for one the ledger never saw."""
+        return self._setup.db.read(lambda conn: records.look_up(conn, self._setup.vault, auth))
+
+    def look_up_claim(self, claim: ClaimCode) -> Holder | None:
+        """Whose label this is; None for a code the ledger never saw."""
+        return self._setup.db.read(
+            lambda conn: records.look_up_claim(conn, self._setup.vault, claim)
+        )
+
+    def show(self, which: Identifier | ClaimCode) -> UnitRecord:
+        """Everything about one unit, public facts only.
+
+        Raises ``UsageError("ledger.unknown_unit")``.
+        """
+        return self._setup.db.read(lambda conn: records.show(conn, self._setup.vault, which))
+
+    def named(self, value: str) -> tuple[Identifier, ...]:
+        """Known identifiers with this value, for one typed without its kind."""
+        return self._setup.db.read(lambda conn: records.unit_of(conn, value))
+
+    def status(self) -> tuple[Count, ...]:
+        """Tokens by product, organization, lot and state."""
+        return self._setup.db.read(records.status)
+
+    def import_tokens(
+        self,
+        tokens: Iterable[StaticToken],
+        *,
+        product: str,
+        lot: str,
+        organization: int | None,
+        source_sha256: str,
+        operator: str,
+        progress: Callable[[int], None] = _silent,
+    ) -> ImportResult:
+        """Take the new ones of ``tokens`` into the pool: all of them, or none.
+
+        ``organization`` stands for tokens whose claim code does not say. ``progress`` is told the
+        rows read so far. Raises ``UsageError("ledger.token_contradicts")`` (``row``, ``what``).
+        """
+        parcel = importing.Parcel(product, lot, organization, source_sha256, operator)
+        setup = self._setup
+        return setup.db.write_staged(
+            lambda conn: importing.stage(conn, setup.vault, tokens, parcel, progress),
+            lambda conn: importing.take(conn, setup, parcel),
+        )
+
+    def close(self) -> None:
+        """Give every connection back."""
+        self._setup.db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.close()
+
+
+__all__ = ["Ledger", "Proof", "fresh_id", "utc_now"]

@@ -1,0 +1,115 @@
+"""The append-only log: one hash chain per station, so that a changed row cannot hide."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+from typing import Final
+
+import sqlalchemy as sa
+
+from eol_inject.errors import Param
+from eol_inject.ledger.database import Database
+from eol_inject.ledger.model import Info
+from eol_inject.ledger.schema import event
+from eol_inject.ledger.transitions import State
+from eol_inject.ledger.vault import Vault
+
+GENESIS: Final = bytes(32)
+"""What the first event of a station follows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What every part of an open ledger works with."""
+
+    db: Database
+    vault: Vault
+    info: Info
+    clock: Callable[[], datetime]
+    """Aware, for people's eyes only: order is by sequence, leases by the database's clock."""
+    unique: Callable[[], str]
+    """Fresh ids for attempts and requests."""
+
+    def now(self) -> str:
+        """The station's time, ISO 8601 in UTC, milliseconds."""
+        return self.clock().isoformat(timespec="milliseconds")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One event to append; public facts only."""
+
+    act: str
+    operator: str = ""
+    unit: int | None = None
+    token: int | None = None
+    assignment: int | None = None
+    attempt: str | None = None
+    source: State | None = None
+    target: State | None = None
+    reason: str = ""
+    facts: Mapping[str, Param] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The last event of a station's chain."""
+
+    seq: int
+    hash: bytes
+
+
+_HEAD = (
+    sa.select(event.c.seq, event.c.hash)
+    .where(event.c.station == sa.bindparam("station"))
+    .order_by(event.c.seq.desc())
+    .limit(1)
+)
+_APPEND = sa.insert(event)
+
+
+def head(conn: sa.Connection, station: str) -> Head:
+    """Where the station's chain ends now."""
+    row = conn.execute(_HEAD, {"station": station}).first()
+    return Head(0, GENESIS) if row is None else Head(int(row[0]), bytes(row[1]))
+
+
+def append(conn: sa.Connection, setup: Setup, entry: Entry) -> Head:
+    """Append ``entry`` to this station's chain and return the new head."""
+    station = setup.info.station
+    setup.db.lock_chain(conn, station)
+    before = head(conn, station)
+    row: dict[str, str | int | None] = {
+        "station": station,
+        "seq": before.seq + 1,
+        "at": setup.now(),
+        "act": entry.act,
+        "operator": entry.operator,
+        "unit": entry.unit,
+        "token": entry.token,
+        "assignment": entry.assignment,
+        "attempt": entry.attempt,
+        "from_state": entry.source,
+        "to_state": entry.target,
+        "reason": entry.reason,
+        "facts": to_json(entry.facts),
+    }
+    digest = digest_of(before.hash, tuple(row.values()))
+    conn.execute(_APPEND, {**row, "prev_hash": before.hash, "hash": digest})
+    return Head(before.seq + 1, digest)
+
+
+def digest_of(previous: bytes, values: tuple[str | int | None, ...]) -> bytes:
+    """SHA-256 over the previous hash and the row's columns as one JSON array."""
+    text = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(previous + text.encode()).digest()
+
+
+def to_json(values: Mapping[str, Param]) -> str:
+    """Canonical: sorted, without spaces, so that equal content is equal text."""
+    if not values:
+        return "{}"
+    return json.dumps(dict(values), ensure_ascii=False, separators=(",", ":"), sort_keys=True)

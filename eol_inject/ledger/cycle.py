@@ -1,0 +1,430 @@
+"""One unit's pass through a slot, as the ledger sees it: every verb is one durable transaction."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import sqlalchemy as sa
+
+from eol_inject.errors import Param, RecordError, StationError, UnitError
+from eol_inject.events import Outcome
+from eol_inject.ledger import attempts, draw, identity, lease
+from eol_inject.ledger.chain import Entry, Setup, append
+from eol_inject.ledger.lease import LEASE_S, Holding
+from eol_inject.ledger.model import CycleFacts, Hold, LabelState, Reserved, Standing
+from eol_inject.ledger.moves import Place, move
+from eol_inject.ledger.proving import read_back_of
+from eol_inject.ledger.schema import Found, assignment, now, token, unit
+from eol_inject.ledger.schema import lease as lease_table
+from eol_inject.ledger.transitions import HOLDS, LIVE, Act, State
+from eol_inject.unit import SELF_ROLE, AuthToken, Proof, Proven, Secret, Unit
+
+_ORDER: Final = (
+    State.RESERVED, State.WRITING, State.WRITTEN, State.VERIFIED, State.LABELLED, State.CLOSED,
+)  # fmt: skip
+_LIVE_SQL: Final = assignment.c.state.in_([sa.literal_column(f"'{state}'") for state in LIVE])
+
+_STAND: Final = (
+    sa.select(
+        lease_table.c.fence,
+        (lease_table.c.expires - now()).label("left"),
+        unit.c.hold,
+        unit.c.hold_reason,
+        assignment.c.id.label("assignment"),
+        assignment.c.state,
+        assignment.c.label,
+        token.c.id.label("token"),
+        token.c.uid,
+        token.c.auth,
+        token.c.public,
+        token.c.secrets,
+        token.c.claim_print,
+        token.c.claim_tail,
+        token.c.product,
+        token.c.organization,
+        token.c.lot,
+        token.c.state.label("pool"),
+        draw.BINDINGS.label("bindings"),
+    )
+    .select_from(
+        lease_table.join(unit, unit.c.id == lease_table.c.unit)
+        .outerjoin(
+            assignment,
+            sa.and_(
+                assignment.c.unit == lease_table.c.unit,
+                assignment.c.role == sa.bindparam("r"),
+                _LIVE_SQL,
+            ),
+        )
+        .outerjoin(token, token.c.id == assignment.c.token)
+    )
+    .where(lease_table.c.unit == sa.bindparam("u"))
+    .with_for_update(of=lease_table)
+)
+_ADD: Final = sa.insert(assignment).returning(assignment.c.id)
+
+
+class Cycle:
+    """The right to move one unit until ``end``. Made by ``Ledger.begin_cycle`` only.
+
+    Every verb may raise ``StationError("ledger.lease_lost")`` (another cycle took the unit over)
+    and the database's own errors. A verb that finds its work done already does nothing, so it can
+    be asked again after a lost answer.
+    """
+
+    def __init__(self, setup: Setup, held: Holding, known: Unit) -> None:
+        self._setup = setup
+        self._held = held
+        self._request = setup.unique()
+        self._role = SELF_ROLE
+        self.unit: Final = known
+        """With every identifier the ledger knows."""
+
+    @property
+    def attempt(self) -> str:
+        """The attempt's id, as the records show it."""
+        return self._held.attempt
+
+    def standing(self, role: str = SELF_ROLE) -> Standing:
+        """How the ledger sees the unit; asks nothing and changes nothing."""
+
+        def work(conn: sa.Connection) -> Standing:
+            row = self._stand(conn, role)
+            counts = attempts.count(conn, self._held.unit)
+            own = row.auth and self._setup.vault.open_auth(row.uid, row.auth)
+            return Standing(
+                hold=Hold(row.hold),
+                reason=row.hold_reason,
+                assignment=row.assignment,
+                state=row.state and State(row.state),
+                own=own,
+                product=row.product or "",
+                lot=row.lot or "",
+                organization=row.organization,
+                claim_tail=row.claim_tail or "",
+                label=LabelState(row.label or LabelState.NONE),
+                attempts=counts[0],
+                failed_in_a_row=counts[1],
+            )
+
+        return self._setup.db.write(work)
+
+    def expect(self, *, blank: bool, role: str = SELF_ROLE) -> None:
+        """Stop a unit that must not go on, before anything is reserved.
+
+        ``blank``: inspect found no token on it. Raises ``UnitError``: ``ledger.unit_blocked``,
+        ``unit_recall``, ``unit_scrapped``, ``unit_quarantined``, ``unit_closed``; and
+        ``ledger.unit_erased`` for a blank unit that was written (or a clone of it).
+        """
+
+        def work(conn: sa.Connection) -> None:
+            row = self._stand(conn, role)
+            if blank and row.state in HOLDS and not row.hold:
+                raise UnitError(
+                    "ledger.unit_erased", state=row.state, tail=row.claim_tail or "none"
+                )
+            _refuse(row)
+
+        self._setup.db.write(work)
+
+    def reserve(
+        self, product: str, organization: int | None, lot: str, role: str = SELF_ROLE
+    ) -> Reserved:
+        """The unit's token: the one it has, the one bound to it, or the next of the lot.
+
+        Committed and on disk when this returns. Asked again for the same unit and role, by this
+        cycle or a later one, it gives the same token. Raises what ``expect`` raises, and
+        ``ledger.pool_empty``, ``other_product``, ``other_organization``, ``other_lot``,
+        ``identity_contradicts``, ``bound_twice``, ``bound_taken``.
+        """
+        wanted = draw.Wanted(product, organization, lot)
+        self._role = role
+
+        def work(conn: sa.Connection) -> Reserved:
+            row = self._stand(conn, role)
+            _refuse(row)
+            if row.assignment is not None:
+                wanted.refuse_other(row.product, row.organization, row.lot)
+                return self._handed_out(row, row.assignment, State(row.state), resumed=True)
+            taken = draw.bound_to(conn, self._held.unit, wanted) if row.bindings else None
+            if taken is None:
+                taken = draw.from_pool(conn, wanted)
+            added = self._assign(conn, taken.id, role)
+            return self._handed_out(taken, added, State.RESERVED, resumed=False)
+
+        return self._setup.db.write(work)
+
+    def begin_writing(self) -> None:
+        """``reserved`` → ``writing``: to be called just before the first byte is written."""
+        self._advance(Act.BEGIN, State.WRITING, done=(State.WRITING,))
+
+    def written(self) -> None:
+        """``writing`` → ``written``: the device said that every block arrived."""
+        self._advance(Act.WRITTEN, State.WRITTEN, done=_ORDER[2:])
+
+    def prove(self, auth_read: AuthToken, proof: Proof) -> Proven:
+        """``written`` → ``verified``, and the record a label is made from.
+
+        ``auth_read`` is what was read back from this unit. Raises ``UnitError``
+        (``ledger.not_proven``) where it is not this unit's live token; for a token without a QR
+        code, ``RecordError("ledger.no_claim_code")`` after the unit is verified.
+        """
+
+        def work(conn: sa.Connection) -> Proven | None:
+            place = self._place(conn)
+            found = read_back_of(conn, self._setup, place, auth_read)
+            if place.state is State.WRITTEN:
+                self._move(conn, place, Act.PROVE, facts={"proof": proof})
+                conn.execute(
+                    sa.update(assignment)
+                    .where(assignment.c.id == place.assignment)
+                    .values(proof=proof)
+                )
+            elif place.state not in HOLDS:
+                raise UnitError("ledger.illegal_act", act=Act.PROVE.value, state=place.state.value)
+            return found.proven(identity.load(conn, self._held.unit), self._role, proof)
+
+        proven = self._setup.db.write(work)
+        if proven is None:
+            raise RecordError("ledger.no_claim_code", unit=str(self.unit))
+        return proven
+
+    def labelled(
+        self,
+        *,
+        outcome: LabelState = LabelState.PRINTED,
+        template: str = "",
+        digest: str = "",
+        files: Sequence[str] = (),
+        note: str = "",
+    ) -> None:
+        """``verified`` → ``labelled``: the label exists. ``files``: where, for people."""
+        facts: dict[str, Param] = {
+            "outcome": outcome, "template": template, "digest": digest,
+            "files": "\n".join(files), "note": note,
+        }  # fmt: skip
+
+        def work(conn: sa.Connection) -> None:
+            place = self._place(conn)
+            if place.state in _ORDER[4:]:
+                return
+            self._move(conn, place, Act.LABEL, facts=facts)
+            conn.execute(
+                sa.update(assignment)
+                .where(assignment.c.id == place.assignment)
+                .values(label=outcome)
+            )
+
+        self._setup.db.write(work)
+
+    def label_sent(self, *, why: str, template: str = "", files: Sequence[str] = ()) -> None:
+        """Record that a label was given to a printer which did not confirm; no state changes."""
+        self.note("label_sent", why=why, template=template, files="\n".join(files))
+
+        def work(conn: sa.Connection) -> None:
+            place = self._place(conn)
+            conn.execute(
+                sa.update(assignment)
+                .where(
+                    assignment.c.id == place.assignment, assignment.c.label == LabelState.NONE.value
+                )
+                .values(label=LabelState.SENT)
+            )
+
+        self._setup.db.write(work)
+
+    def close(self) -> None:
+        """``labelled`` → ``closed``: the unit is done."""
+        self._advance(Act.CLOSE, State.CLOSED, done=(State.CLOSED,))
+
+    def release(self) -> None:
+        """``reserved`` → the pool again; refused once it ever was ``writing``."""
+
+        def work(conn: sa.Connection) -> None:
+            row = self._stand(conn, self._role)
+            if row.assignment is None:
+                return
+            place = Place(row.assignment, row.token, self._held.unit, State(row.state))
+            self._move(conn, place, Act.RELEASE)
+            conn.execute(
+                sa.update(token)
+                .where(token.c.id == place.token, token.c.state == "taken")
+                .values(state="available")
+            )
+
+        self._setup.db.write(work)
+
+    def quarantine(self, reason: str) -> None:
+        """``writing`` … ``closed`` → ``quarantined``: a person must look; nobody gets the token."""
+
+        def work(conn: sa.Connection) -> None:
+            place = self._place(conn)
+            if place.state is State.QUARANTINED:
+                return
+            self._move(conn, place, Act.QUARANTINE, reason=reason)
+            void_label(conn, place)
+
+        self._setup.db.write(work)
+
+    def clear_blank(self, reason: str) -> None:
+        """``quarantined`` → ``writing``, by a read-back that shows the whole region blank."""
+
+        def work(conn: sa.Connection) -> None:
+            self._move(conn, self._place(conn), Act.CLEAR, reason=reason)
+
+        self._setup.db.write(work)
+
+    def note(self, act: str, **facts: Param) -> None:
+        """Append a public fact to the log; no state changes."""
+
+        def work(conn: sa.Connection) -> None:
+            row = self._stand(conn, self._role)
+            append(
+                conn,
+                self._setup,
+                Entry(
+                    act=act,
+                    operator=self._held.operator,
+                    unit=self._held.unit,
+                    token=row.token,
+                    assignment=row.assignment,
+                    attempt=self._held.attempt,
+                    facts=facts,
+                ),
+            )
+
+        self._setup.db.write(work)
+
+    def keep(self) -> None:
+        """A sign of life, for waits and long writes: at least every 30 s."""
+        self._setup.db.write(lambda conn: lease.renew(conn, self._held))
+
+    def end(
+        self,
+        outcome: Outcome,
+        code: str = "",
+        *,
+        detail: str = "",
+        proof: Proof | None = None,
+        times: Mapping[str, float] | None = None,
+        facts: CycleFacts | None = None,
+    ) -> None:
+        """The attempt's record and the end of the lease, in one transaction.
+
+        ``times``: seconds by step. ``facts`` replaces what ``begin_cycle`` was told, where more is
+        known now. A late cycle's attempt is recorded too, without touching the other's lease.
+        """
+        ending = attempts.Ending(outcome, code, detail, proof, times or {}, facts)
+
+        def work(conn: sa.Connection) -> None:
+            lease.end(conn, self._held)
+            attempts.finish(conn, self._setup, self._held, ending, unit=self._held.unit)
+
+        self._setup.db.write(work)
+
+    def _stand(self, conn: sa.Connection, role: str) -> Found:
+        row = conn.execute(_STAND, {"u": self._held.unit, "r": role}).one()
+        if row.fence != self._held.fence:
+            raise StationError("ledger.lease_lost", slot=self._held.slot)
+        if row.left < LEASE_S * 2 / 3:
+            lease.renew(conn, self._held)
+        return row
+
+    def _place(self, conn: sa.Connection) -> Place:
+        row = self._stand(conn, self._role)
+        if row.assignment is None:
+            raise UnitError("ledger.nothing_reserved")
+        return Place(row.assignment, row.token, self._held.unit, State(row.state))
+
+    def _advance(self, act: Act, target: State, *, done: Sequence[State]) -> None:
+        def work(conn: sa.Connection) -> None:
+            place = self._place(conn)
+            if place.state not in done:
+                self._move(conn, place, act)
+
+        self._setup.db.write(work)
+
+    def _move(
+        self,
+        conn: sa.Connection,
+        place: Place,
+        act: Act,
+        *,
+        reason: str = "",
+        facts: Mapping[str, Param] | None = None,
+    ) -> Place:
+        entry = Entry(
+            act=act.value,
+            operator=self._held.operator,
+            attempt=self._held.attempt,
+            reason=reason,
+            facts=facts or {},
+        )
+        return move(conn, self._setup, place, act, entry)
+
+    def _assign(self, conn: sa.Connection, token_id: int, role: str) -> int:
+        at = self._setup.now()
+        added: int = conn.execute(
+            _ADD,
+            {
+                "token": token_id, "unit": self._held.unit, "role": role,
+                "prev_state": State.AVAILABLE, "act": Act.RESERVE, "state": State.RESERVED,
+                "request": f"{self._request}:{role}", "proof": "", "label": LabelState.NONE,
+                "opened_at": at, "changed_at": at,
+            },
+        ).scalar_one()  # fmt: skip
+        append(
+            conn,
+            self._setup,
+            Entry(
+                act=Act.RESERVE.value,
+                operator=self._held.operator,
+                unit=self._held.unit,
+                token=token_id,
+                assignment=added,
+                attempt=self._held.attempt,
+                source=State.AVAILABLE,
+                target=State.RESERVED,
+            ),
+        )
+        return added
+
+    def _handed_out(self, row: Found, added: int, state: State, *, resumed: bool) -> Reserved:
+        vault = self._setup.vault
+        fields: dict[str, str | Secret] = dict(json.loads(row.public))
+        if row.secrets is not None:
+            fields.update(vault.open_secrets(row.uid, row.secrets))
+        return Reserved(
+            assignment=added,
+            state=state,
+            auth=vault.open_auth(row.uid, row.auth),
+            fields=fields,
+            resumed=resumed,
+            has_claim_code=row.claim_print is not None,
+        )
+
+
+def _refuse(row: Found) -> None:
+    tail, state, why = row.claim_tail or "none", row.state, row.hold_reason
+    match Hold(row.hold):
+        case Hold.NONE:
+            pass
+        case Hold.BLOCKED:
+            raise UnitError("ledger.unit_blocked", why=why, tail=tail)
+        case Hold.RECALL:
+            raise UnitError("ledger.unit_recall", why=why, tail=tail)
+        case Hold.SCRAPPED:
+            raise UnitError("ledger.unit_scrapped", why=why, tail=tail)
+    if state == State.QUARANTINED:
+        raise UnitError("ledger.unit_quarantined", tail=tail)
+    if state == State.CLOSED:
+        raise UnitError("ledger.unit_closed", tail=tail, lot=row.lot)
+
+
+def void_label(conn: sa.Connection, place: Place) -> None:
+    """A label that may be stuck somewhere no longer counts."""
+    conn.execute(
+        sa.update(assignment)
+        .where(assignment.c.id == place.assignment, assignment.c.label != LabelState.NONE.value)
+        .values(label=LabelState.VOID)
+    )

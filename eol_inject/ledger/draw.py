@@ -1,0 +1,162 @@
+"""Which token a unit gets: its own bound one, or the next of the lot; nobody else's."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.sql.dml import ReturningUpdate
+
+from eol_inject.errors import StationError, UnitError
+from eol_inject.ledger import identity
+from eol_inject.ledger.schema import Found, binding, identifier, token
+from eol_inject.unit import Identifier
+
+# Written into the statement, not bound: a partial index is used only where the planner can see
+# that the condition holds.
+_FREE: Final = sa.and_(
+    token.c.state == sa.literal_column("'available'"), token.c.bound == sa.literal_column("0")
+)
+
+_COLUMNS: Final = (
+    token.c.id, token.c.uid, token.c.auth, token.c.public, token.c.secrets, token.c.claim_print,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """From where a run may draw."""
+
+    product: str
+    organization: int | None
+    """None where the profile leaves it open."""
+    lot: str
+
+    def refuse_other(self, product: str, organization: int | None, lot: str) -> None:
+        """Raise ``UnitError`` where a unit's token is not of this run: each its own code."""
+        if product != self.product:
+            raise UnitError("ledger.other_product", known=product, wanted=self.product)
+        if self.organization is not None and organization != self.organization:
+            raise UnitError(
+                "ledger.other_organization", known=organization, wanted=self.organization
+            )
+        if lot != self.lot:
+            raise UnitError("ledger.other_lot", known=lot, wanted=self.lot)
+
+
+def _next(*, any_organization: bool) -> ReturningUpdate[*tuple[Any, ...]]:
+    pick = (
+        sa.select(token.c.id)
+        .where(_FREE, token.c.product == sa.bindparam("p"), token.c.lot == sa.bindparam("l"))
+        .order_by(token.c.id)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    if not any_organization:
+        pick = pick.where(token.c.organization == sa.bindparam("o"))
+    return _taking(token.c.id == pick.scalar_subquery())
+
+
+def _taking(which: sa.ColumnElement[bool]) -> ReturningUpdate[*tuple[Any, ...]]:
+    return sa.update(token).where(which).values(state="taken").returning(*_COLUMNS)
+
+
+_NEXT: Final = _next(any_organization=False)
+_NEXT_OF_ANY: Final = _next(any_organization=True)
+_THIS: Final = _taking(sa.and_(token.c.id == sa.bindparam("t"), token.c.state == "available"))
+
+BINDINGS: Final = (
+    sa.select(sa.func.count())
+    .select_from(
+        binding.join(
+            identifier,
+            sa.and_(identifier.c.kind == binding.c.kind, identifier.c.value == binding.c.value),
+        )
+    )
+    .where(identifier.c.unit == sa.bindparam("u"), binding.c.live == sa.literal_column("1"))
+    .scalar_subquery()
+)
+"""How many bindings name the unit ``u``; part of the one statement a reservation begins with."""
+
+_BOUND: Final = (
+    sa.select(token.c.id, token.c.product, token.c.organization, token.c.lot, token.c.state)
+    .select_from(
+        binding.join(
+            identifier,
+            sa.and_(identifier.c.kind == binding.c.kind, identifier.c.value == binding.c.value),
+        ).join(token, token.c.id == binding.c.token)
+    )
+    .where(identifier.c.unit == sa.bindparam("u"), binding.c.live == 1, token.c.state != "revoked")
+    .distinct()
+)
+
+
+def from_pool(conn: sa.Connection, wanted: Wanted) -> Found:
+    """Take the next unbound token of the lot. Raises ``StationError("ledger.pool_empty")``."""
+    values = {"p": wanted.product, "l": wanted.lot}
+    if wanted.organization is None:
+        row = conn.execute(_NEXT_OF_ANY, values).first()
+    else:
+        row = conn.execute(_NEXT, {**values, "o": wanted.organization}).first()
+    if row is None:
+        raise StationError(
+            "ledger.pool_empty",
+            product=wanted.product,
+            lot=wanted.lot,
+            organization=wanted.organization if wanted.organization is not None else "any",
+        )
+    return row
+
+
+def bound_to(conn: sa.Connection, unit_id: int, wanted: Wanted) -> Found | None:
+    """Take the token that belongs to this unit; None where none does.
+
+    Raises ``UnitError`` where it is of another product, organization or lot, is in use, or where
+    the unit's identifiers contradict those the token was made for.
+    """
+    rows = conn.execute(_BOUND, {"u": unit_id}).all()
+    if not rows:
+        return None
+    fitting = [
+        row
+        for row in rows
+        if (row.product, row.lot) == (wanted.product, wanted.lot)
+        and wanted.organization in (None, row.organization)
+    ]
+    if not fitting:
+        wanted.refuse_other(rows[0].product, rows[0].organization, rows[0].lot)
+    if len(fitting) > 1:
+        raise UnitError("ledger.bound_twice", count=len(fitting))
+    _adopt(conn, unit_id, fitting[0].id)
+    taken = conn.execute(_THIS, {"t": fitting[0].id}).first()
+    if taken is None:
+        raise UnitError("ledger.bound_taken")
+    return taken
+
+
+def _adopt(conn: sa.Connection, unit_id: int, token_id: int) -> None:
+    """The unit is known by everything its token was made for, from now on."""
+    known = {one.kind: one for one in identity.identifiers(conn, unit_id)}
+    for kind, value in conn.execute(
+        sa.select(binding.c.kind, binding.c.value).where(binding.c.token == token_id)
+    ).all():
+        made_for = Identifier(kind, value)
+        if known.get(kind, made_for) != made_for:
+            raise UnitError(
+                "ledger.identity_contradicts", given=str(known[kind]), known=str(made_for)
+            )
+        if kind not in known:
+            owner = conn.execute(
+                sa.select(identifier.c.unit).where(
+                    identifier.c.kind == kind, identifier.c.value == value
+                )
+            ).scalar_one_or_none()
+            if owner is not None:
+                raise UnitError(
+                    "ledger.identity_contradicts",
+                    given=str(made_for),
+                    known="another unit than this one",
+                )
+            conn.execute(
+                sa.insert(identifier),
+                {"kind": kind, "value": value, "unit": unit_id, "is_primary": 0},
+            )

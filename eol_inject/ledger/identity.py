@@ -1,0 +1,99 @@
+"""Which unit this is, by its identifiers; contradictions stop here (line-failures 22)."""
+
+import sqlalchemy as sa
+
+from eol_inject.errors import UnitError
+from eol_inject.ledger.schema import identifier, unit
+from eol_inject.unit import Identifier, Unit
+
+
+def find(conn: sa.Connection, wanted: Unit) -> int | None:
+    """The unit's id; None where none of its identifiers is known.
+
+    Raises ``UnitError("ledger.identity_contradicts")`` where they belong to several units, or
+    where the unit is known by another value of the same kind.
+    """
+    known = _owners(conn, wanted)
+    if not known:
+        return None
+    owners = set(known.values())
+    if len(owners) > 1:
+        one, other = sorted(known, key=str)[:2]
+        raise UnitError(
+            "ledger.identity_contradicts",
+            given=str(one),
+            known=f"another unit than {other}",
+        )
+    (owner,) = owners
+    _refuse_other_values(conn, owner, wanted)
+    return owner
+
+
+def find_or_add(conn: sa.Connection, wanted: Unit, *, now: str) -> int:
+    """The unit's id; a new unit, and new identifiers of a known one, are added."""
+    found = find(conn, wanted)
+    if found is None:
+        found = conn.execute(
+            sa.insert(unit).returning(unit.c.id), {"hold": "", "hold_reason": "", "created_at": now}
+        ).scalar_one()
+    known = set(identifiers(conn, found))
+    fresh = [
+        {
+            "kind": one.kind,
+            "value": one.value,
+            "unit": found,
+            "is_primary": int(one == wanted.primary and not known),
+        }
+        for one in dict.fromkeys(wanted.identifiers)
+        if one not in known
+    ]
+    if fresh:
+        conn.execute(sa.insert(identifier), fresh)
+    return int(found)
+
+
+def identifiers(conn: sa.Connection, unit_id: int) -> tuple[Identifier, ...]:
+    """All that name the unit, primary first."""
+    rows = conn.execute(
+        sa.select(identifier.c.kind, identifier.c.value)
+        .where(identifier.c.unit == unit_id)
+        .order_by(identifier.c.is_primary.desc(), identifier.c.kind)
+    )
+    return tuple(Identifier(kind, value) for kind, value in rows)
+
+
+def load(conn: sa.Connection, unit_id: int) -> Unit:
+    """The unit as the ledger knows it."""
+    primary, *others = identifiers(conn, unit_id)
+    return Unit(primary, tuple(others))
+
+
+def _owners(conn: sa.Connection, wanted: Unit) -> dict[Identifier, int]:
+    pairs = [(one.kind, one.value) for one in wanted.identifiers]
+    kinds: dict[str, str] = {}
+    for kind, value in pairs:
+        if kinds.setdefault(kind, value) != value:
+            raise UnitError(
+                "ledger.identity_contradicts",
+                given=f"{kind}:{value}",
+                known=f"{kind}:{kinds[kind]}",
+            )
+    rows = conn.execute(
+        sa.select(identifier.c.kind, identifier.c.value, identifier.c.unit).where(
+            sa.or_(
+                *(
+                    sa.and_(identifier.c.kind == kind, identifier.c.value == value)
+                    for kind, value in pairs
+                )
+            )
+        )
+    )
+    return {Identifier(kind, value): owner for kind, value, owner in rows}
+
+
+def _refuse_other_values(conn: sa.Connection, owner: int, wanted: Unit) -> None:
+    given = {one.kind: one for one in wanted.identifiers}
+    for known in identifiers(conn, owner):
+        other = given.get(known.kind)
+        if other is not None and other != known:
+            raise UnitError("ledger.identity_contradicts", given=str(other), known=str(known))

@@ -1,0 +1,85 @@
+"""One unit, one cycle: a lease with a fencing number, its expiry on the database's time.
+
+The number grows with every cycle of the unit and is checked in every transition, so a station that
+hung and came back late is refused, whatever it still believes. A new cycle in the *same* slot takes
+over at once: a slot holds one unit, so whatever ran there before is dead or late.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+import sqlalchemy as sa
+
+from eol_inject.errors import StationError
+from eol_inject.ledger.chain import Setup
+from eol_inject.ledger.schema import lease, now
+
+LEASE_S: Final = 90.0
+"""Longer than any pause between two signs of life. A unit whose station died waits this long
+before another slot may have it."""
+
+_ROW: Final = (
+    sa.select(lease, now().label("now")).where(lease.c.unit == sa.bindparam("u")).with_for_update()
+)
+_RENEW: Final = (
+    sa.update(lease)
+    .where(lease.c.unit == sa.bindparam("u"), lease.c.fence == sa.bindparam("f"))
+    .values(expires=now() + LEASE_S)
+)
+_END: Final = (
+    sa.update(lease)
+    .where(lease.c.unit == sa.bindparam("u"), lease.c.fence == sa.bindparam("f"))
+    .values(attempt=None, expires=0.0)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """The right to move one unit."""
+
+    unit: int
+    fence: int
+    attempt: str
+    slot: str
+    operator: str
+
+
+def take(conn: sa.Connection, setup: Setup, wanted: Holding) -> Holding:
+    """Get the lease of ``wanted.unit``; the answer carries the new fencing number.
+
+    Raises ``StationError("ledger.unit_busy")`` while another slot or station works on it.
+    """
+    row = conn.execute(_ROW, {"u": wanted.unit}).first()
+    mine = {"attempt": wanted.attempt, "station": setup.info.station, "slot": wanted.slot}
+    # SQL expressions, not values: the database reads its own clock.
+    times = {"taken": now(), "expires": now() + LEASE_S}
+    if row is None:
+        conn.execute(sa.insert(lease).values(unit=wanted.unit, fence=1, **mine, **times))
+        return replace(wanted, fence=1)
+    if row.attempt == wanted.attempt:
+        return replace(wanted, fence=int(row.fence))
+    same_slot = (row.station, row.slot) == (setup.info.station, wanted.slot)
+    # `taken` in the future means that the clock was set back: that lease says nothing any more.
+    if row.attempt is not None and not same_slot and row.taken <= row.now < row.expires:
+        raise StationError(
+            "ledger.unit_busy",
+            station=row.station,
+            slot=row.slot,
+            seconds=int(row.expires - row.now) + 1,
+        )
+    fence = int(row.fence) + 1
+    conn.execute(
+        sa.update(lease).where(lease.c.unit == wanted.unit).values(fence=fence, **mine, **times)
+    )
+    return replace(wanted, fence=fence)
+
+
+def renew(conn: sa.Connection, held: Holding) -> None:
+    """A sign of life. Raises ``StationError("ledger.lease_lost")`` for a late cycle."""
+    if not conn.execute(_RENEW, {"u": held.unit, "f": held.fence}).rowcount:
+        raise StationError("ledger.lease_lost", slot=held.slot)
+
+
+def end(conn: sa.Connection, held: Holding) -> None:
+    """Give the unit free; nothing happens where the lease went to somebody else."""
+    conn.execute(_END, {"u": held.unit, "f": held.fence})

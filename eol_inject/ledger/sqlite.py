@@ -1,0 +1,141 @@
+"""SQLite: one file, WAL, on disk at every commit.
+
+Facts (measured, shared notes "ledger engine facts"): synchronous=NORMAL can lose the last commits
+when the power goes, so a token already in a unit would be handed out again: FULL. A deferred BEGIN
+fails with "locked" in spite of the busy timeout: IMMEDIATE.
+"""
+
+import os
+import sqlite3
+from pathlib import Path
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.pool import QueuePool
+
+from eol_inject.errors import EolError, StationError
+from eol_inject.ledger.database import Database
+
+APPLICATION_ID: Final = 0x454F4C49
+"""``EOLI`` in the file's header: tells a ledger from any other SQLite file."""
+
+_BUSY_S: Final = 30.0
+_HEADER: Final = b"SQLite format 3\0"
+_HEADER_SIZE: Final = 100
+
+_CODES: Final = {
+    sqlite3.SQLITE_BUSY: "ledger.locked",
+    sqlite3.SQLITE_LOCKED: "ledger.locked",
+    sqlite3.SQLITE_FULL: "ledger.disk_full",
+    sqlite3.SQLITE_READONLY: "ledger.read_only",
+    sqlite3.SQLITE_PERM: "ledger.read_only",
+    sqlite3.SQLITE_CORRUPT: "ledger.corrupt",
+    sqlite3.SQLITE_NOTADB: "ledger.foreign",
+    sqlite3.SQLITE_CANTOPEN: "ledger.cannot_open",
+    sqlite3.SQLITE_IOERR: "ledger.io_error",
+    sqlite3.SQLITE_CONSTRAINT: "ledger.rule_broken",
+}
+
+
+class SqliteDatabase(Database):
+    """A ledger file."""
+
+    def __init__(self, path: Path, *, busy_s: float = _BUSY_S) -> None:
+        engine = sa.create_engine(
+            sa.URL.create("sqlite", database=str(path)),
+            hide_parameters=True,
+            poolclass=QueuePool,
+            pool_size=4,
+            max_overflow=28,
+            connect_args={"timeout": busy_s, "check_same_thread": False},
+        )
+        sa.event.listen(engine, "connect", _prepare)
+        sa.event.listen(engine, "begin", _begin)
+        super().__init__(engine, f"sqlite:///{path}")
+        self.path: Final = path
+
+    def translate(self, error: SQLAlchemyError) -> EolError:
+        """By SQLite's own result codes, not by its texts."""
+        origin = error.orig if isinstance(error, DBAPIError) else None
+        full = getattr(origin, "sqlite_errorcode", None)
+        why = str(origin) if origin is not None else type(error).__name__
+        if not isinstance(full, int):
+            return StationError("ledger.failed", where=self.where, why=type(error).__name__)
+        code = _CODES.get(full & 0xFF, "ledger.failed")
+        return StationError(code, where=self.where, why=why)
+
+    def lock_chain(self, conn: sa.Connection, station: str) -> None:
+        """BEGIN IMMEDIATE has locked the whole file already."""
+
+    def brand(self, conn: sa.Connection) -> None:
+        """The header's application id."""
+        conn.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
+
+
+def open_file(path: Path, *, create: bool) -> SqliteDatabase:
+    """The file at ``path``, made owner-only where it is missing and ``create`` says so.
+
+    Raises ``StationError``: ``ledger.missing``, ``ledger.no_folder``, ``ledger.foreign``,
+    ``ledger.corrupt`` for a truncated file.
+    """
+    try:
+        with path.open("rb") as file:
+            header = file.read(_HEADER_SIZE)
+            size = os.fstat(file.fileno()).st_size
+    except FileNotFoundError:
+        if not create:
+            raise StationError("ledger.missing", path=str(path)) from None
+        _make(path)
+        return SqliteDatabase(path)
+    except OSError as error:
+        raise StationError(
+            "ledger.cannot_open", where=str(path), why=error.strerror or ""
+        ) from error
+    if not size:
+        # Killed right after it was made: nothing was ever in it.
+        if not create:
+            raise StationError("ledger.missing", path=str(path))
+        return SqliteDatabase(path)
+    _check_header(path, header, size)
+    return SqliteDatabase(path)
+
+
+def _make(path: Path) -> None:
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except FileExistsError:
+        return
+    except OSError as error:
+        raise StationError("ledger.no_folder", path=str(path), why=error.strerror or "") from error
+
+
+def _check_header(path: Path, header: bytes, size: int) -> None:
+    """SQLite file format, section 1.3: page size at 16, pages at 28, application id at 68."""
+    if header[:16] != _HEADER or len(header) < _HEADER_SIZE:
+        raise StationError("ledger.foreign", path=str(path))
+    application = int.from_bytes(header[68:72], "big")
+    wal = path.with_name(path.name + "-wal")
+    has_wal = wal.exists() and wal.stat().st_size > 0
+    if application != APPLICATION_ID and not has_wal:
+        raise StationError("ledger.foreign", path=str(path))
+    page = int.from_bytes(header[16:18], "big")
+    page = 65536 if page == 1 else page
+    if page * int.from_bytes(header[28:32], "big") > size and not has_wal:
+        raise StationError("ledger.corrupt", where=str(path), why="the file was cut off")
+
+
+def _prepare(connection: Any, record: object) -> None:
+    connection.isolation_level = None  # we say BEGIN ourselves
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        "recursive_triggers=ON",  # INSERT OR REPLACE must not slip past the delete triggers
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin(conn: sa.Connection) -> None:
+    read_only = conn.get_execution_options().get("eol_read_only")
+    conn.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
