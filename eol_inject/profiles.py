@@ -86,11 +86,16 @@ class Profile:
             for part in self.spec.firmware.parts
         )
 
-    def where(self, *, offset: int | None, size: int | None) -> Where:
-        """Where verify's readers look; the region's offset and size come from the golden image."""
+    @property
+    def public_fields(self) -> tuple[str, ...]:
+        """The names a label may use."""
+        return tuple(name for name, field in self.spec.fields.items() if not field.secret)
+
+    def where(self, *, app_address: int, offset: int | None, size: int | None) -> Where:
+        """Where verify's readers look; the numbers come from the golden image."""
         return Where(
             family=self.chip.family,
-            app_address=self.spec.firmware.address,
+            app_address=app_address,
             partition_table=PARTITION_TABLE if self.chip.family == "esp32" else None,
             region_kind=self.spec.regions[0].kind,
             hint=offset,

@@ -53,6 +53,21 @@ class Firmware:
         """The region's length in bytes."""
         return self.golden.regions[0].size
 
+    def golden_bytes(self, span: Span) -> bytes:
+        """What the golden image holds in a span of ``rest``."""
+        at = span.address - self.address
+        return self.golden.data[at : at + span.size]
+
+    def planned(self, address: int, size: int) -> bytes | None:
+        """What `flash` will put at ``address``, for a reader that looks ahead; None where nothing.
+
+        The region's bytes are the golden ones: it is for tables, not for tokens.
+        """
+        for start, data in (*self.parts, (self.address, self.golden.data)):
+            if start <= address and address + size <= start + len(data):
+                return data[address - start : address - start + size]
+        return None
+
     def groups(
         self, auth: AuthToken, fields: Mapping[str, str | Secret], *, whole: bool
     ) -> tuple[tuple[tuple[int, bytes], ...], ...]:

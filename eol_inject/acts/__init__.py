@@ -1,0 +1,1 @@
+"""What people do besides running the line; one module an act."""

@@ -1,0 +1,61 @@
+"""Check a profile before a line depends on it: image, region and template against each other."""
+
+from dataclasses import dataclass
+
+from eol_inject.image import firmware
+from eol_inject.label import check_template, load_template
+from eol_inject.profiles import Profile
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileCheck:
+    """What was checked, in the words of ``profile check``."""
+
+    name: str
+    sha256: str
+    chip: str
+    mode: str
+    product: str
+    image: str
+    image_sha256: str
+    firmware: str
+    region: str
+    sectors: str
+    template: str
+    warnings: tuple[str, ...]
+
+
+def check_profile(profile: Profile) -> ProfileCheck:
+    """Load everything the profile names and try it.
+
+    Raises ``UsageError`` with the first thing that is wrong: the image's, the region's or the
+    template's own codes.
+    """
+    spec = profile.spec
+    image = firmware.load(
+        spec.firmware,
+        spec.regions,
+        application=profile.firmware_file,
+        parts=profile.part_files,
+        chip=spec.device.chip,
+    )
+    public = [name for name, field in spec.fields.items() if not field.secret]
+    template = "none: units are closed without a label"
+    if spec.label is not None:
+        loaded = load_template(spec.label.template)
+        check_template(loaded, public, organization=spec.product.organization)
+        template = f"{loaded.name} ({loaded.digest[:12]})"
+    return ProfileCheck(
+        name=profile.name,
+        sha256=profile.sha256,
+        chip=spec.device.chip,
+        mode=spec.device.mode,
+        product=f"{spec.product.name} ({spec.product.id})",
+        image=str(profile.firmware_file),
+        image_sha256=image.sha256,
+        firmware=image.name,
+        region=f"{spec.regions[0].name}: {image.size} bytes at {image.app_address + image.hint:#x}",
+        sectors=", ".join(f"{address:#x}" for address in image.changed),
+        template=template,
+        warnings=profile.warnings(),
+    )

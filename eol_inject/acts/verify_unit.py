@@ -1,0 +1,134 @@
+"""QA's question to one connected unit: which token would it really use, and whose is it?
+
+Reads only: nothing is reserved, written or labelled, and the token itself is never told.
+"""
+
+from dataclasses import dataclass
+
+from eol_inject import verify
+from eol_inject.device import Device
+from eol_inject.errors import EolError, RecordError, UnitError
+from eol_inject.image.firmware import Firmware
+from eol_inject.ledger import Holder, LabelState, Ledger, State
+from eol_inject.report import Failure
+from eol_inject.unit import Unit
+from eol_inject.verify import Findings, Holding, Where
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceFact:
+    """One place that was looked at, in words."""
+
+    name: str
+    address: int
+    state: str
+    used: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnitVerdict:
+    """What QA may know. ``failure`` is None where the unit is what the ledger says."""
+
+    unit: str
+    chip: str
+    holding: Holding
+    places: tuple[PlaceFact, ...]
+    boots: str
+    seal_ok: bool | None
+    """None where no application is there to judge."""
+    state: str
+    """Of the token's assignment; empty where the ledger does not know the token."""
+    product: str
+    lot: str
+    claim_tail: str
+    label: str
+    holder: str
+    """Primary identifier of the unit the token was given to; empty where there is none."""
+    failure: EolError | None
+
+    @property
+    def told(self) -> Failure | None:
+        """The failure in words."""
+        return Failure.of(self.failure) if self.failure else None
+
+
+def verify_unit(device: Device, ledger: Ledger, where: Where, golden: Firmware) -> UnitVerdict:
+    """Read the unit and compare it with the ledger.
+
+    Where the chip's own MD5 says that the golden image stands, its bytes need not come over the
+    wire; everything else does, the region always.
+
+    Raises what the device and the ledger raise; what is wrong with the unit is in the verdict.
+    """
+    identity = device.identify()
+    identity.security.refuse_if_secured()
+    findings = verify.inspect(device.read, where, flash_size=identity.flash_size)
+    holding = verify.classify(findings, own=identity.unit, look_up=ledger.look_up)
+    seal = None
+    if findings.boots:
+        reader = verify.ComposedReader(device.read, _golden_spans(device, golden), changed=())
+        seal = verify.check_seal(reader, where.app_address, where)
+    holder = ledger.look_up(findings.effective) if findings.effective else None
+    return UnitVerdict(
+        unit=str(identity.unit),
+        chip=identity.chip,
+        holding=holding,
+        places=tuple(
+            PlaceFact(p.name, p.address, p.state.value, p.used, p.why) for p in findings.places
+        ),
+        boots=findings.boots,
+        seal_ok=seal.ok if seal else None,
+        state=holder.state.value if holder else "",
+        product=holder.product if holder else "",
+        lot=holder.lot if holder else "",
+        claim_tail=holder.claim_tail if holder else "",
+        label=holder.label.value if holder else "",
+        holder=str(holder.unit) if holder and holder.unit else "",
+        failure=_judge(identity.unit, findings, holding, holder, seal),
+    )
+
+
+def _golden_spans(device: Device, golden: Firmware) -> list[verify.Proved]:
+    """Spans of the golden image that this unit's chip vouches for; none for another firmware."""
+    spans = []
+    for span in golden.rest:
+        try:
+            spans.append(verify.prove(device.md5, span.address, golden.golden_bytes(span)))
+        except UnitError:
+            return []
+    return spans
+
+
+def _judge(
+    unit: Unit,
+    findings: Findings,
+    holding: Holding,
+    holder: Holder | None,
+    seal: verify.Seal | None,
+) -> EolError | None:
+    """The first thing that is wrong: what it holds, whether it starts, then its label."""
+    name = str(unit)
+    if holding is Holding.BLANK:
+        return UnitError("verify.no_token", unit=name)
+    if holding is Holding.TORN:
+        return verify.torn_error(findings, unit=name, state="unknown")
+    if holding is Holding.DISAGREEING:
+        places = verify.disagreement(findings)
+        return UnitError("verify.places_disagree", unit=name, places=places)
+    if holding is not Holding.OWN or holder is None:
+        return UnitError(_WRONG.get(holding, "verify.not_used"), unit=name, state="unknown")
+    if seal is None or not seal.ok:
+        return UnitError("verify.bad_seal", unit=name, why=seal.why if seal else "no application")
+    if holder.revoked or not holder.live:
+        return UnitError("verify.token_not_live", unit=name, state=holder.state.value)
+    if holder.state is not State.CLOSED or holder.label is not LabelState.PRINTED:
+        return RecordError("verify.not_closed", unit=name, state=holder.state.value)
+    return None
+
+
+_WRONG = {
+    Holding.OTHER_UNIT: "verify.holds_other_unit",
+    Holding.POOL: "verify.holds_pool_token",
+    Holding.UNKNOWN: "verify.holds_unknown_token",
+}

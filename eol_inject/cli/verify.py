@@ -1,0 +1,81 @@
+"""``eol-inject verify``: QA's command for any connected unit."""
+
+from contextlib import closing
+from dataclasses import asdict
+
+import click
+
+from eol_inject.cli.answer import Answer
+from eol_inject.cli.common import (
+    Workplace,
+    json_option,
+    port_option,
+    profile_option,
+    with_workplace,
+)
+from eol_inject.events import Outcome
+
+
+@click.command()
+@profile_option
+@port_option
+@json_option
+@with_workplace
+def verify(workplace: Workplace, profile: str, port: str, as_json: bool) -> Answer:
+    """Tell whose token a connected unit would use.
+
+    Reads the unit, asks the ledger, writes nothing. The token itself is never shown.
+    """
+    from eol_inject import profiles, report
+    from eol_inject.acts.verify_unit import verify_unit
+    from eol_inject.device import open_device
+    from eol_inject.station.bench import load_firmware, where
+    from eol_inject.station.preflight import same_world
+
+    product = profiles.load(profile)
+    files = load_firmware(product)
+    with closing(workplace.open_ledger()) as ledger:
+        same_world(ledger.info.kind, port)
+        with open_device(port, product.spec.device) as device:
+            found = verify_unit(device, ledger, where(product, files), files)
+    facts = {
+        "unit": found.unit,
+        "chip": found.chip,
+        "holds": found.holding.value.replace("_", " "),
+        "given to": found.holder,
+        "state": found.state,
+        "product": found.product,
+        "lot": found.lot,
+        "claim code": f"…{found.claim_tail}" if found.claim_tail else "",
+        "label": found.label,
+        "application": found.boots,
+        "seal": {True: "valid", False: "broken", None: ""}[found.seal_ok],
+    }
+    places = [
+        (p.name, f"{p.address:#x}", p.state, "yes" if p.used else "", p.why) for p in found.places
+    ]
+    return Answer(
+        data={
+            "unit": found.unit,
+            "hardware_id": found.unit,
+            "chip": found.chip,
+            "holding": found.holding.value,
+            "holder": found.holder or None,
+            "state": found.state or None,
+            "product": found.product or None,
+            "lot": found.lot or None,
+            "claim_tail": found.claim_tail or None,
+            "label": found.label or None,
+            "boots": found.boots or None,
+            "seal_ok": found.seal_ok,
+            "places": [asdict(place) for place in found.places],
+        },
+        lines=[
+            "PASS  this unit holds its own token" if found.failure is None else "FAIL",
+            report.pairs(facts),
+            "",
+            report.table(("place", "address", "state", "used", "remark"), places),
+        ],
+        outcome=Outcome.of(found.failure.exit) if found.failure else Outcome.PASS,
+        failure=found.told,
+    )

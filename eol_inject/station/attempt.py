@@ -1,0 +1,108 @@
+"""One attempt in the making: what is known so far, and its end in the ledger and in a record."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from eol_inject.device import Identity
+from eol_inject.errors import EolError, Exit
+from eol_inject.events import Outcome
+from eol_inject.ledger import Cycle, CycleFacts
+from eol_inject.report import CycleRecord, Failure
+from eol_inject.station import traceability
+from eol_inject.station.bench import Bench
+from eol_inject.station.teller import Teller
+from eol_inject.unit import Proven, Unit
+
+
+@dataclass(slots=True)
+class Attempt:
+    """Grows while the cycle runs; ``finish`` turns it into the record of it."""
+
+    bench: Bench
+    teller: Teller
+    port: str
+    identity: Identity | None = None
+    cycle: Cycle | None = None
+    """Set as soon as the unit's lease is held; until then the attempt has no unit in the ledger."""
+    proven: Proven | None = None
+    state: str = ""
+    label: str = ""
+    label_files: tuple[Path, ...] = ()
+    resumed: bool = False
+    facts: CycleFacts = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.facts = traceability.of_bench(self.bench, self.port)
+
+    def identified(self, identity: Identity) -> None:
+        """The unit in the slot is this one."""
+        self.identity = identity
+        self.facts = traceability.with_identity(self.facts, identity)
+        self.teller.unit(str(identity.unit), identity.chip)
+        for note in identity.notes:
+            self.teller.note("device.note", note)
+
+    def take(self, unit: Unit) -> Cycle:
+        """The unit's lease: from here on its attempt is the ledger's."""
+        self.cycle = self.bench.ledger.begin_cycle(
+            unit, slot=self.teller.slot, operator=self.bench.operator, traceability=self.facts
+        )
+        return self.cycle
+
+    def finish(self, error: EolError | None) -> CycleRecord:
+        """Record the verdict, end the lease, and say how it went. Does not raise ``EolError``."""
+        outcome = self._outcome(error)
+        try:
+            self._into_ledger(outcome, error)
+        except EolError as unrecorded:
+            # The verdict could not be written down: the first error is what people must hear.
+            if error is None:
+                error = unrecorded
+                outcome = Outcome.RECORD_MISSING
+        unit = str(self.identity.unit) if self.identity else ""
+        self.teller.ended(unit, outcome, error)
+        return CycleRecord(
+            unit=unit,
+            slot=self.teller.slot,
+            outcome=outcome,
+            seconds=self.teller.seconds,
+            chip=self.identity.chip if self.identity else "",
+            proof=self.proven.proof if self.proven else None,
+            state=self.state,
+            claim_tail=self.proven.claim.tail if self.proven else "",
+            label=self.label,
+            label_files=self.label_files,
+            steps=tuple(self.teller.steps),
+            notes=tuple(self.teller.notes),
+            resumed=self.resumed,
+            failure=Failure.of(error) if error else None,
+        )
+
+    def _outcome(self, error: EolError | None) -> Outcome:
+        """A proven unit is good whatever the station lacks: then its label or record is missing."""
+        if error is None:
+            return Outcome.PASS
+        if self.proven is not None and error.exit in {Exit.STATION_BAD, Exit.USAGE}:
+            return Outcome.RECORD_MISSING
+        return Outcome.of(error.exit)
+
+    def _into_ledger(self, outcome: Outcome, error: EolError | None) -> None:
+        times = {step.value: seconds for step, seconds in self.teller.steps}
+        code = error.code if error else ""
+        if self.cycle is not None:
+            self.cycle.end(
+                outcome,
+                code,
+                proof=self.proven.proof if self.proven else None,
+                facts=self.facts,
+                times=times,
+            )
+        else:
+            self.bench.ledger.record_attempt_without_unit(
+                slot=self.teller.slot,
+                operator=self.bench.operator,
+                outcome=outcome,
+                code=code,
+                traceability=self.facts,
+                times=times,
+            )

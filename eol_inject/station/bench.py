@@ -1,0 +1,96 @@
+"""What a run holds open for all its cycles, frozen when the run starts."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+from eol_inject.device import Device, open_device
+from eol_inject.errors import UsageError
+from eol_inject.events import Observer
+from eol_inject.image import firmware
+from eol_inject.image.firmware import Firmware
+from eol_inject.label import Printer, Template, check_template, load_template, open_printer
+from eol_inject.ledger import Ledger
+from eol_inject.ledger.model import Kind
+from eol_inject.profiles import Profile
+from eol_inject.verify.spec import Where
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """The open ends of a station and what it makes. Nothing in it changes during a run."""
+
+    station: str
+    operator: str
+    profile: Profile
+    firmware: Firmware
+    where: Where
+    """Where the unit's token can be, for verify's readers."""
+    template: Template
+    ledger: Ledger
+    printer: Printer
+    lot: str
+    observe: Observer
+    open_device: Callable[[str], Device]
+    """Opens the unit behind a port URL, as the profile says."""
+    clock: Callable[[], float] = time.monotonic
+    """Seconds that never go back."""
+    today: Callable[[], date] = lambda: datetime.now(UTC).astimezone().date()
+    """For the date on the label: the station's own day."""
+
+    @property
+    def watermark(self) -> str | None:
+        """Printed on every label of a training ledger."""
+        return "TRAINING" if self.ledger.info.kind is Kind.TRAINING else None
+
+
+def open_bench(
+    profile: Profile,
+    ledger: Ledger,
+    *,
+    station: str,
+    operator: str,
+    lot: str,
+    printer: str,
+    observe: Observer,
+) -> Bench:
+    """Judge the profile's files and template and put the ends together; ``printer`` is a URL.
+
+    Raises ``UsageError``: ``profile.no_label``, and what image and label raise.
+    """
+    spec = profile.spec
+    if spec.label is None:
+        raise UsageError("profile.no_label", profile=profile.name)
+    template = load_template(spec.label.template)
+    check_template(template, profile.public_fields, organization=spec.product.organization)
+    files = load_firmware(profile)
+    return Bench(
+        station=station,
+        operator=operator,
+        profile=profile,
+        firmware=files,
+        where=where(profile, files),
+        template=template,
+        ledger=ledger,
+        printer=open_printer(printer),
+        lot=lot,
+        observe=observe,
+        open_device=lambda port: open_device(port, spec.device),
+    )
+
+
+def load_firmware(profile: Profile) -> Firmware:
+    """The files a profile names, judged."""
+    return firmware.load(
+        profile.spec.firmware,
+        profile.spec.regions,
+        application=profile.firmware_file,
+        parts=profile.part_files,
+        chip=profile.spec.device.chip,
+    )
+
+
+def where(profile: Profile, files: Firmware) -> Where:
+    """Where verify's readers look in a unit of this product."""
+    return profile.where(app_address=files.app_address, offset=files.hint, size=files.size)

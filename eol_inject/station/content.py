@@ -1,0 +1,118 @@
+"""What the unit holds, read with verify's readers over the device: before, and after the write."""
+
+from eol_inject import verify
+from eol_inject.chips import SECTOR
+from eol_inject.device import Device, Identity
+from eol_inject.errors import UnitError
+from eol_inject.station.bench import Bench
+from eol_inject.unit import AuthToken, Unit
+from eol_inject.verify import Findings, Holding, PlaceKind, PlaceState
+
+_TABLE_SIZE = 0xC00
+"""Bytes of a partition table that can hold entries; the rest of its sector is unused."""
+
+
+def inspect(bench: Bench, device: Device, identity: Identity) -> Findings:
+    """Every place the firmware looks for a token, or will look after this cycle's write."""
+    table = None
+    if bench.profile.spec.device.mode == "flash" and bench.where.partition_table is not None:
+        table = bench.firmware.planned(bench.where.partition_table, _TABLE_SIZE)
+    return verify.inspect(
+        device.read, bench.where, flash_size=identity.flash_size, planned_table=table
+    )
+
+
+def stale_configuration(
+    bench: Bench, findings: Findings, own: AuthToken | None, unit: Unit
+) -> tuple[tuple[int, int], ...]:
+    """(address, size) to erase so that the new token counts; empty where nothing is in its way.
+
+    A saved configuration with the unit's own token is not stale: it came from there. One with a
+    token of another living unit, or of the pool, is never erased: whose unit is this?
+    Raises ``UnitError("verify.stale_nvs")`` where the profile says `refuse`.
+    """
+    foreign = [
+        place
+        for place in findings.places
+        if place.kind is not PlaceKind.REGION
+        and place.state in {PlaceState.TOKEN, PlaceState.TORN}
+        and (place.auth is None or place.auth != own)
+    ]
+    if not findings.stale or not foreign:
+        return ()
+    if bench.profile.spec.inspect.stale_nvs == "refuse":
+        raise UnitError("verify.stale_nvs", unit=str(unit), place=foreign[0].name)
+    if any(place.auth and bench.ledger.look_up(place.auth) for place in foreign):
+        return ()
+    return verify.stale_nvs(findings)
+
+
+def classify(bench: Bench, findings: Findings, unit: Unit) -> Holding:
+    """Whose token the unit holds, asked of the ledger by fingerprint.
+
+    Raises ``UnitError("verify.encrypted")``.
+    """
+    return verify.classify(findings, own=unit, look_up=bench.ledger.look_up)
+
+
+def prove_golden(bench: Bench, device: Device) -> None:
+    """`inject`: the chip's own MD5 says that the golden image stands around the region.
+
+    Raises ``UnitError("verify.not_golden")`` with the first stretch that differs.
+    """
+    for span in bench.firmware.rest:
+        if device.md5(span.address, span.size).lower() != span.md5:
+            raise UnitError("verify.not_golden", address=f"{span.address:#x}", size=span.size)
+
+
+def read_back(bench: Bench, device: Device, identity: Identity) -> AuthToken:
+    """The token that this unit's firmware will use, from the unit's own bytes.
+
+    Changed sectors come whole over the wire; the rest of the application counts by the chip's own
+    MD5. Raises ``UnitError``: ``verify.md5_mismatch``, ``verify.no_token``,
+    ``verify.places_disagree``, ``verify.region_differs``, ``verify.bad_seal``.
+    """
+    files, unit = bench.firmware, str(identity.unit)
+    wire = _Sectors(device, files.changed)
+    reader = verify.ComposedReader(
+        wire,
+        [verify.prove(device.md5, s.address, files.golden_bytes(s)) for s in files.rest],
+        changed=[(address, SECTOR) for address in files.changed],
+    )
+    findings = verify.inspect(reader, bench.where, flash_size=identity.flash_size)
+    if len(verify.distinct(findings)) > 1:
+        raise UnitError("verify.places_disagree", unit=unit, places=verify.disagreement(findings))
+    if findings.effective is None:
+        raise UnitError("verify.no_token", unit=unit)
+    region = verify.decode_region(
+        reader(files.app_address + files.hint, files.size), bench.where.region_kind
+    )
+    if region.auth != findings.effective:
+        raise UnitError("verify.region_differs", unit=unit, why=region.why or "another token")
+    seal = verify.check_seal(reader, files.app_address, bench.where)
+    if not seal.ok:
+        raise UnitError("verify.bad_seal", unit=unit, why=seal.why)
+    return findings.effective
+
+
+class _Sectors:
+    """The device's reads, with the changed sectors read whole, once, over the wire."""
+
+    def __init__(self, device: Device, addresses: tuple[int, ...]) -> None:
+        self._device = device
+        self._sectors = {address: device.read(address, SECTOR) for address in addresses}
+
+    def __call__(self, address: int, size: int) -> bytes:
+        """As a ``verify.Reader``."""
+        parts, at, end = [], address, address + size
+        while at < end:
+            sector = at - at % SECTOR
+            stop = min(end, sector + SECTOR)
+            if sector in self._sectors:
+                parts.append(self._sectors[sector][at - sector : stop - sector])
+            else:
+                while stop < end and stop not in self._sectors:
+                    stop = min(end, stop + SECTOR)
+                parts.append(self._device.read(at, stop - at))
+            at = stop
+        return b"".join(parts)

@@ -1,0 +1,152 @@
+"""One unit's pass through a slot: the order of work, from identify to close.
+
+Each step ends well or raises. What was committed before stays, and the next cycle of the same unit
+carries on from there (``resume``). The verdict and everything traceable about the attempt go into
+the ledger, also for an attempt that never learnt which unit it was.
+"""
+
+import traceback
+
+from eol_inject.device import Device, Identity
+from eol_inject.errors import EolError, StationError, StoppedError, UnitError
+from eol_inject.events import Step
+from eol_inject.ledger import Cycle, Reserved, State
+from eol_inject.report import CycleRecord
+from eol_inject.station import boot_check, content, labelling, preflight
+from eol_inject.station.attempt import Attempt
+from eol_inject.station.bench import Bench
+from eol_inject.station.resume import Next, decide
+from eol_inject.station.teller import Teller
+from eol_inject.unit import Proof, Proven, Unit
+from eol_inject.verify import Holding
+
+
+def run_cycle(bench: Bench, *, slot: str, port: str) -> CycleRecord:
+    """Take the unit behind ``port`` the whole way, and tell how it went.
+
+    Never raises for a unit, a station or a bug: each becomes an outcome, told and recorded.
+    """
+    attempt = Attempt(bench, Teller(slot, bench.observe, bench.clock), port)
+    error: EolError | None = None
+    try:
+        _cycle(bench, attempt)
+    except EolError as stopped:
+        error = stopped
+    except KeyboardInterrupt:
+        error = StoppedError("station.interrupted")
+    except Exception as bug:  # noqa: BLE001  # one of the two places that turn errors into outcomes
+        error = StationError("station.internal", kind=type(bug).__name__, where=_where(bug))
+    return attempt.finish(error)
+
+
+def _cycle(bench: Bench, attempt: Attempt) -> None:
+    step = attempt.teller.step
+    preflight.ready(bench, attempt.port)
+    with bench.open_device(attempt.port) as device:
+        with step(Step.IDENTIFY):
+            identity = device.identify()
+            attempt.identified(identity)
+            identity.security.refuse_if_secured()
+        cycle = attempt.take(identity.unit)
+        cycle.expect(blank=False)
+
+        with step(Step.INSPECT):
+            standing = cycle.standing(bench.profile.spec.product.role)
+            attempt.state = standing.state or ""
+            findings = content.inspect(bench, device, identity)
+            stale = content.stale_configuration(bench, findings, standing.own, identity.unit)
+            if stale:
+                findings = findings.without_saved()
+            holding = content.classify(bench, findings, identity.unit)
+            cycle.expect(blank=holding is Holding.BLANK)
+            going_on = decide(attempt.state, holding, unit=str(identity.unit))
+            if bench.profile.spec.device.mode == "inject":
+                content.prove_golden(bench, device)
+        with step(Step.RESERVE):
+            reserved = _reserve(bench, attempt, cycle)
+        if going_on is Next.WRITE:
+            attempt.state = _write(attempt, device, cycle, reserved, stale=stale)
+        else:
+            _erase(device, identity.unit, stale)
+
+        with step(Step.READ_BACK):
+            auth = content.read_back(bench, device, identity)
+            attempt.proven = cycle.prove(auth, Proof.READ_BACK)
+            attempt.state = State.VERIFIED
+        if bench.profile.spec.boot is not None:
+            with step(Step.BOOT_CHECK):
+                boot_check.run(device, bench.profile.spec.boot, identity.unit)
+        with step(Step.IDENTIFY_AGAIN):
+            _same_unit(device, identity)
+    _label(bench, attempt, cycle, attempt.proven)
+
+
+def _reserve(bench: Bench, attempt: Attempt, cycle: Cycle) -> Reserved:
+    """The unit's own token, or the next of the lot; committed, and the same when asked again."""
+    product = bench.profile.spec.product
+    reserved = cycle.reserve(product.id, product.organization, bench.lot, role=product.role)
+    attempt.resumed = reserved.resumed
+    attempt.state = reserved.state
+    return reserved
+
+
+def _write(
+    attempt: Attempt,
+    device: Device,
+    cycle: Cycle,
+    reserved: Reserved,
+    *,
+    stale: tuple[tuple[int, int], ...],
+) -> State:
+    """Patch and write. From ``begin_writing`` on, nobody else ever gets this token."""
+    bench, unit = attempt.bench, cycle.unit
+    with attempt.teller.step(Step.PATCH):
+        whole = bench.profile.spec.device.mode == "flash"
+        groups = bench.firmware.groups(reserved.auth, reserved.fields, whole=whole)
+    with attempt.teller.step(Step.WRITE):
+        cycle.begin_writing()
+        attempt.state = State.WRITING
+        try:
+            _erase(device, unit, stale)
+            for blocks in groups:
+                device.write(unit, blocks, attempt.teller.progress)
+        except UnitError as bad:
+            if bad.code == "device.md5_mismatch":
+                cycle.quarantine(str(bad))
+                attempt.state = State.QUARANTINED
+            raise
+        cycle.written()
+    return State.WRITTEN
+
+
+def _erase(device: Device, unit: Unit, stale: tuple[tuple[int, int], ...]) -> None:
+    """A saved configuration that would beat the token goes, where the profile says so."""
+    for address, size in stale:
+        device.erase(unit, address, size)
+
+
+def _same_unit(device: Device, identity: Identity) -> None:
+    """After everything was read: still the unit that was identified first (line-failures 10)."""
+    again = device.identify()
+    if again.unit.primary != identity.unit.primary:
+        raise StationError("device.unit_changed", was=str(identity.unit), now=str(again.unit))
+
+
+def _label(bench: Bench, attempt: Attempt, cycle: Cycle, proven: Proven) -> None:
+    """Render, print, close. A label that did not come out leaves the unit verified."""
+    with attempt.teller.step(Step.RENDER):
+        label = labelling.render_label(bench, proven)
+    with attempt.teller.step(Step.PRINT):
+        printed = labelling.print_label(bench, label, proven, cycle)
+        attempt.label = printed.outcome.value
+        attempt.label_files = printed.files
+        attempt.state = State.LABELLED
+    with attempt.teller.step(Step.CLOSE):
+        cycle.close()
+        attempt.state = State.CLOSED
+
+
+def _where(bug: Exception) -> str:
+    """The innermost place in the code, without the values a message or a traceback may hold."""
+    frames = traceback.extract_tb(bug.__traceback__)
+    return f"{frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno}" if frames else "?"
