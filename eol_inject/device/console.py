@@ -1,0 +1,36 @@
+"""Listens to the application's console: text as it comes, tokens hidden."""
+
+import codecs
+from collections.abc import Callable
+
+from eol_inject.device.line import Line
+from eol_inject.device.masking import Masker
+
+_WAIT_S = 0.05
+"""Longest wait for the next byte before the clock is looked at."""
+
+
+def listen(
+    line: Line,
+    *,
+    seconds: float,
+    clock: Callable[[], float],
+    until: Callable[[str], bool] | None,
+) -> str:
+    """What the unit says within ``seconds``, or until ``until`` is content with all so far.
+
+    Bytes that are no UTF-8 (the first ones after a reset often are none) become ``\ufffd``.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+    masker = Masker()
+    heard = ""
+    end = clock() + seconds
+    line.timeout = min(_WAIT_S, seconds)
+    while clock() < end:
+        chunk = line.read(max(1, line.in_waiting))
+        if not chunk:
+            continue
+        heard += masker.feed(decoder.decode(chunk))
+        if until is not None and until(heard):
+            return heard
+    return heard + masker.feed(decoder.decode(b"", final=True)) + masker.finish()

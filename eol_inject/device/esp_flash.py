@@ -1,0 +1,75 @@
+"""Flash of a connected ESP chip: read, hash, write, erase. The chip is asked, never trusted."""
+
+import hashlib
+from typing import Any, Final
+
+from eol_inject.chips import SECTOR
+from eol_inject.device.esp_lib import FatalError, cmds
+from eol_inject.device.runs import Run
+from eol_inject.errors import UnitError
+from eol_inject.events import ByteProgress
+
+_KEEP: Final = {"flash_freq": "keep", "flash_mode": "keep", "flash_size": "keep"}
+"""Never let esptool change an image header: the bytes on the chip are the bytes we hash.
+
+esptool ignores keywords it does not know without a word, so these three are all we pass; a test
+compares them with its signature.
+"""
+
+_HASH_DIFFERS: Final = ("MD5 of file does not match", "written flash region is empty")
+
+
+def read(esp: Any, address: int, size: int, progress: ByteProgress | None) -> bytes:
+    """``size`` bytes from ``address``; the stub sends an MD5 behind them, which esptool checks."""
+    report = None if progress is None else (lambda done, total, _: progress(done, total))
+    return bytes(esp.read_flash(address, size, report))
+
+
+def md5(esp: Any, address: int, size: int) -> str:
+    """MD5 that the chip makes of its own flash, hex."""
+    return str(esp.flash_md5sum(address, size)).lower()
+
+
+def write(esp: Any, run: Run) -> None:
+    """One run of whole sectors, erased, written and hashed by the chip.
+
+    A call of its own for each run: one part that cannot be compressed would switch compression
+    off for all that follow in the same call.
+
+    Raises ``UnitError("device.md5_mismatch")`` with the address of the first sector that differs.
+    """
+    differs = False
+    try:
+        cmds.write_flash(esp, [(run.address, bytes(run.data))], **_KEEP)
+    except FatalError as error:
+        if not any(piece in str(error) for piece in _HASH_DIFFERS):
+            raise
+        differs = True  # judged below, by a hash that we compare and an address that we name
+    require_hash(esp, run)
+    if differs:
+        raise mismatch(run.address)
+
+
+def require_hash(esp: Any, run: Run) -> None:
+    """Raise ``UnitError("device.md5_mismatch")`` where the chip's MD5 of ``run`` is another."""
+    if md5(esp, run.address, len(run.data)) == _md5(run.data):
+        return
+    for offset in range(0, len(run.data), SECTOR):
+        if md5(esp, run.address + offset, SECTOR) != _md5(run.data[offset : offset + SECTOR]):
+            raise mismatch(run.address + offset)
+    raise mismatch(run.address)
+
+
+def erase(esp: Any, address: int, size: int) -> None:
+    """Whole sectors to FF, proved by the chip's MD5."""
+    cmds.erase_region(esp, address, size)
+    require_hash(esp, Run(address, b"\xff" * size))
+
+
+def mismatch(address: int) -> UnitError:
+    """The chip holds something else than was written."""
+    return UnitError("device.md5_mismatch", address=f"{address:#x}")
+
+
+def _md5(data: bytes) -> str:
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()

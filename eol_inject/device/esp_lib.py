@@ -1,0 +1,159 @@
+"""esptool, imported once with its settings pinned, its log silent and its traces empty.
+
+Everything the adapter uses of esptool is named here; nothing else may import it. Facts were read
+from esptool 5.6.0.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from eol_inject.errors import StationError
+
+_SETTINGS: Final = "ESPTOOL_CFGFILE"
+_PINNED: Final = Path(__file__).with_name("esptool.cfg")
+
+
+@contextmanager
+def _pinned_settings() -> Iterator[None]:
+    """esptool reads its settings while it is imported: from our empty file, and nothing else's.
+
+    The variable goes back to what it was, so a program started later sees the station's own.
+    """
+    before = os.environ.get(_SETTINGS)
+    os.environ[_SETTINGS] = str(_PINNED)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_SETTINGS]
+        else:
+            os.environ[_SETTINGS] = before
+
+
+with _pinned_settings():
+    from esptool import cmds, loader, reset
+    from esptool.logger import TemplateLogger, log
+    from esptool.util import FatalError, flash_size_bytes, strip_chip_name
+
+__all__ = [
+    "Ear",
+    "FatalError",
+    "check_settings",
+    "cmds",
+    "flash_bytes",
+    "hearing",
+    "loader",
+    "plain_name",
+    "pulse_reset",
+]
+
+
+def check_settings() -> None:
+    """Raise ``StationError("device.esptool_settings")`` where esptool has settings of others.
+
+    That happens only if another library imported it before us, in a folder with such a file.
+    """
+    foreign = sorted(loader.cfg)
+    if foreign:
+        raise StationError("device.esptool_settings", keys=", ".join(foreign))
+
+
+def plain_name(chip: str) -> str:
+    """``ESP32-C3`` → ``esp32c3``."""
+    return str(strip_chip_name(chip))
+
+
+def pulse_reset(port: Any) -> None:
+    """Restart whatever chip is on ``port``, by its reset line alone."""
+    reset.HardReset(port)()
+
+
+def flash_bytes(esp: Any) -> int | None:
+    """Bytes of the flash by its id; None where the id is not known."""
+    size = cmds.detect_flash_size(esp)
+    return None if size is None else int(flash_size_bytes(size))
+
+
+# ── what it says ────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Ear:
+    """What one session wants to hear of esptool; all else it says is dropped, never shown."""
+
+    note: Callable[[str], None]
+    progress: Callable[[float], None] | None = None
+    """Takes the fraction of the write under way."""
+
+
+_ear: ContextVar[Ear | None] = ContextVar("ear", default=None)
+
+
+@contextmanager
+def hearing(ear: Ear) -> Iterator[None]:
+    """Route esptool's words of this thread to ``ear``."""
+    token = _ear.set(ear)
+    try:
+        yield
+    finally:
+        _ear.reset(token)
+
+
+class _Silence(TemplateLogger):  # type: ignore[misc]  # esptool has no type information
+    """esptool's process-wide log: says nothing.
+
+    Its texts are not passed on, since some repeat bytes of what is written; the one warning that
+    changes what we may believe becomes a note.
+    """
+
+    def print(self, *args: object, **kwargs: object) -> None:
+        """Nothing."""
+
+    def note(self, message: str) -> None:
+        """Nothing."""
+
+    def warning(self, message: str) -> None:
+        """Keep the one about a port without modem lines."""
+        ear = _ear.get()
+        if ear is not None and "Chip was NOT reset" in message:
+            ear.note("the port could not reset the chip")
+
+    def error(self, message: str) -> None:
+        """Nothing: errors come as exceptions."""
+
+    def stage(self, finish: bool = False) -> None:
+        """Nothing."""
+
+    def progress_bar(
+        self,
+        cur_iter: int,
+        total_iters: int,
+        prefix: str = "",
+        suffix: str = "",
+        bar_length: int = 0,
+    ) -> None:
+        """Pass on how far the write is."""
+        ear = _ear.get()
+        if ear is not None and ear.progress is not None and total_iters:
+            ear.progress(cur_iter / total_iters)
+
+    def set_verbosity(self, verbosity: str) -> None:
+        """Nothing: it stays silent."""
+
+
+def _no_dump(_: object) -> str:
+    """The text of every hex dump: esptool formats them even with tracing off.
+
+    That costs 0.9 s of CPU for each 1.2 MB written, and makes readable copies of tokens.
+    """
+    return ""
+
+
+log.set_logger(_Silence())
+reset.ResetStrategy.print_once = log.warning  # was bound to the former log while esptool loaded
+loader.HexFormatter.__str__ = _no_dump

@@ -1,0 +1,200 @@
+"""Connects, starts the stub and sets the pace; after a failure, again and more modestly.
+
+Every fallback happens once, or down a fixed ladder, and is recorded as a note. Whatever answers
+after one must be the unit from before. Nothing here is ever used inside a write.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+from eol_inject.device.esp_errors import CHIP_ERRORS, slower_may_help
+from eol_inject.device.esp_guard import Facts, read_facts, require_same
+from eol_inject.device.esp_lib import cmds, flash_bytes, pulse_reset
+from eol_inject.device.line import Line
+from eol_inject.device.spec import DeviceSpec
+from eol_inject.errors import StationError, UnitError
+
+LADDER: Final = (921600, 460800, 230400, 115200)
+"""Baud rates to step down to; each is known to every bridge and to every chip."""
+
+SAFE_BAUD: Final = LADDER[-1]
+"""What every ROM loader syncs at."""
+
+_PROBE_S: Final = 0.5
+"""A register is read within microseconds; a garbled answer would be waited for 3 s."""
+
+Answer = TypeVar("Answer")
+
+
+class Link:
+    """The connection to one chip; ``rom`` and ``flash`` bring it up as far as is needed."""
+
+    def __init__(
+        self,
+        line: Line,
+        spec: DeviceSpec,
+        *,
+        paced: bool,
+        settle: Callable[[], None],
+        note: Callable[[str], None],
+        log: Callable[[str], None],
+    ) -> None:
+        """``paced`` says that the port can change its baud rate."""
+        self._line = line
+        self._spec = spec
+        self._settle = settle
+        self._note = note
+        self._log = log
+        self._esp: Any = None
+        self._with_flash = False
+        self._use_stub = True
+        self._stub_failed = False
+        self._bauds = _ladder(spec) if paced else (spec.first_baud,)
+        self.facts: Facts | None = None
+        self.flash_size = 0
+        """Bytes; 0 until the flash was asked."""
+        self.baud = spec.first_baud
+        """Bits per second at present."""
+
+    @property
+    def live(self) -> bool:
+        """Whether a loader answers."""
+        return self._esp is not None
+
+    def drop(self) -> None:
+        """Forget the connection: the next use begins with a reset."""
+        self._esp = None
+        self._with_flash = False
+
+    def rom(self) -> Facts:
+        """What the chip tells by its ROM, with a loader that answers."""
+        if self._esp is None:
+            self._esp = self._sync()
+        facts = self.facts
+        if facts is None:
+            self.facts = facts = read_facts(self._esp, expected=self._spec.chip)
+        else:
+            require_same(self._esp, facts.unit)
+        return facts
+
+    def flash(self) -> Any:
+        """The loader with the flash attached, at full pace.
+
+        Raises as ``Security.refuse_if_secured`` does, before the stub is even sent.
+        """
+        while not self._with_flash:
+            self.rom().security.refuse_if_secured()
+            self._start_stub()
+            try:
+                self._speed_up()
+            except CHIP_ERRORS as error:
+                self.drop()
+                if not self._slower(error):
+                    raise
+        return self._esp
+
+    def steadily(self, ask: Callable[[Any], Answer]) -> Answer:
+        """``ask`` the loader; a garbled answer is asked for again, slower. Never for writing."""
+        while True:
+            esp = self.flash()
+            try:
+                return ask(esp)
+            except CHIP_ERRORS as error:
+                self.drop()
+                if not self._slower(error):
+                    raise
+
+    def restart(self) -> None:
+        """Pulse the reset line, so that the application starts; proved by what it says."""
+        if self._esp is None:
+            pulse_reset(self._line)
+        else:
+            self._esp.hard_reset()
+        self.drop()
+
+    # ── steps ───────────────────────────────────────────────────────────────────────────────────
+
+    def _sync(self) -> Any:
+        """A loader that answers. esptool changes the reset strategy from attempt to attempt."""
+        first = min(self._spec.first_baud, self._bauds[0])
+        if first <= SAFE_BAUD:
+            return self._sync_at(first)
+        try:
+            return self._sync_at(first)
+        except CHIP_ERRORS:
+            self._note(f"no sync at {first} baud, tried {SAFE_BAUD}")
+        return self._sync_at(SAFE_BAUD)
+
+    def _sync_at(self, baud: int) -> Any:
+        if not self._line.is_open:  # esptool closes the port when it gives up
+            self._settle()
+            self._line.open()
+        esp = cmds.detect_chip(
+            self._line,
+            baud,
+            self._spec.before,
+            trace_enabled=False,
+            connect_attempts=self._spec.attempts,
+        )
+        self.baud = baud
+        self._log(f"{esp.CHIP_NAME} answers at {baud} baud")
+        return esp
+
+    def _start_stub(self) -> None:
+        """Send the stub; should it not start, once more, or do with the ROM loader alone.
+
+        The ESP8266 cannot do without: its ROM neither reads flash nor hashes it.
+        """
+        if self._esp.IS_STUB or not self._use_stub:
+            return
+        try:
+            self._esp = cmds.run_stub(self._esp)
+            return
+        except CHIP_ERRORS:
+            self.drop()
+        if self._stub_failed:
+            raise StationError("device.stub_failed", chip=self._spec.chip)
+        self._stub_failed = True
+        self._use_stub = self._spec.chip == "esp8266"
+        again = "sent it again" if self._use_stub else "used the ROM loader"
+        self._note(f"the stub did not start, {again}")
+        self.rom()
+        self._start_stub()
+
+    def _speed_up(self) -> None:
+        """Change the baud rate, attach the flash and learn its size."""
+        esp = self._esp
+        # esptool must not reconnect by itself inside a write: it would not look at the MAC again
+        esp.WRITE_FLASH_ATTEMPTS = 1
+        if self._bauds[0] > self.baud:
+            esp.change_baud(self._bauds[0])
+            esp.read_reg(esp.CHIP_DETECT_MAGIC_REG_ADDR, timeout=_PROBE_S)
+            self.baud = self._bauds[0]
+        cmds.attach_flash(esp)
+        size = flash_bytes(esp)
+        self.flash_size = self._checked(size)
+        esp.flash_set_parameters(self.flash_size)
+        self._with_flash = True
+        self._log(f"{self.flash_size} bytes of flash at {self.baud} baud")
+
+    def _checked(self, size: int | None) -> int:
+        if size is None:
+            raise UnitError("device.no_flash")
+        wanted = self._spec.flash_size
+        if wanted is not None and size != wanted:
+            raise UnitError("device.wrong_flash_size", expected=wanted, found=size)
+        return size
+
+    def _slower(self, error: BaseException) -> bool:
+        """One step down the ladder, recorded; False at its end, or where pace is not to blame."""
+        if len(self._bauds) == 1 or not slower_may_help(error):
+            return False
+        self._note(f"garbled at {self._bauds[0]} baud, stepped down to {self._bauds[1]}")
+        self._bauds = self._bauds[1:]
+        return True
+
+
+def _ladder(spec: DeviceSpec) -> tuple[int, ...]:
+    """The profile's rate and slower ones, down to the one that always works."""
+    top = max(spec.baud, spec.first_baud)
+    return (top, *(rate for rate in LADDER if rate < top))

@@ -1,0 +1,91 @@
+"""Opens a port by its URL, and says in our words why it could not.
+
+We open the port and hand esptool the object: by URL an unknown scheme and a broken handler look
+alike, and the reason of a refusal is lost in one sentence for all.
+"""
+
+import errno
+import importlib
+import importlib.util
+import re
+import sys
+from typing import Any, Final
+
+import serial
+
+from eol_inject.device.holders import holders
+from eol_inject.device.masking import mask
+from eol_inject.errors import EolError, StationError, UsageError
+
+SCHEMES: Final = ("socket", "rfc2217", "sim")
+"""What may stand before ``://``. Not pyserial's ``spy://``: it dumps every byte, also tokens."""
+
+_HANDLERS: Final = "eol_inject.sim"
+"""The package with ``protocol_sim``; known here by its name only."""
+
+_MISSING: Final = re.compile(
+    r"FileNotFoundError|No such file|No such device|Connection refused|not known|unreachable"
+    r"|getaddrinfo|Name or service",
+    re.IGNORECASE,
+)
+_DENIED: Final = re.compile(r"Permission denied", re.IGNORECASE)
+_BUSY: Final = re.compile(
+    r"Access is denied|exclusively lock|busy|already open|in use", re.IGNORECASE
+)
+
+
+def open_port(url: str, *, baud: int) -> serial.Serial:
+    """The open port at ``url``, at ``baud``, held exclusively where the system can.
+
+    Raises ``UsageError("device.unknown_scheme")`` and ``StationError`` with
+    ``device.scheme_broken``, ``device.port_missing``, ``device.port_busy``,
+    ``device.port_denied`` or ``device.port_failed``.
+    """
+    scheme, separator, _ = url.partition("://")
+    if separator and scheme.lower() not in SCHEMES:
+        raise UsageError("device.unknown_scheme", scheme=scheme, known=", ".join(SCHEMES))
+    if _HANDLERS not in serial.protocol_handler_packages:
+        serial.protocol_handler_packages.append(_HANDLERS)
+    try:
+        port = serial.serial_for_url(url, do_not_open=True, exclusive=True, baudrate=baud)
+    except ValueError as error:
+        raise _unusable(url, scheme.lower(), error) from error
+    if sys.platform == "win32":
+        # Windows raises both lines on open, which would reset the chip (esptool does the same).
+        port.rts = False
+        port.dtr = False
+    try:
+        port.open()
+    except (serial.SerialException, OSError, ValueError) as error:
+        raise refusal(url, error) from error
+    return port
+
+
+def refusal(url: str, error: Exception) -> EolError:
+    """Why the system would not open ``url``, as one of ours."""
+    number = getattr(error, "errno", None)
+    text = str(error)
+    if number in (errno.ENOENT, errno.ENODEV, errno.ENXIO) or _MISSING.search(text):
+        return StationError("device.port_missing", port=url)
+    if number == errno.EACCES or _DENIED.search(text):
+        return StationError("device.port_denied", port=url)
+    if number in (errno.EBUSY, errno.EAGAIN) or _BUSY.search(text):
+        return busy(url)
+    return StationError("device.port_failed", port=url, why=mask(text.splitlines()[0][:160]))
+
+
+def busy(url: str) -> EolError:
+    """``device.port_busy`` with the name of who holds it, where that can be seen."""
+    names = ", ".join(map(str, holders(url))) if "://" not in url else ""
+    return StationError("device.port_busy", port=url, holder=names or "another program")
+
+
+def _unusable(url: str, scheme: str, error: Exception) -> EolError:
+    """A ValueError of pyserial: a handler that cannot be imported, or an option it refuses."""
+    handler: Any = f"{_HANDLERS}.protocol_{scheme}"
+    if scheme == "sim":
+        try:
+            importlib.import_module(handler)
+        except ImportError as cause:
+            return StationError("device.scheme_broken", scheme=scheme, why=str(cause)[:160])
+    return UsageError("device.bad_url", port=url, why=mask(str(error)[:160]))
