@@ -7,6 +7,7 @@ that needs calibrated optics.
 from typing import TYPE_CHECKING
 
 from eol_inject.errors import RecordError
+from eol_inject.label.template import Box
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -15,31 +16,38 @@ BLUR_MODULES = 0.35
 """Standard deviation of the simulated blur, in modules: a phone slightly out of focus."""
 
 
-def compare(bitmap: "Image", expected: str, *, module_dots: int) -> None:
+def compare(bitmap: "Image", expected: str, *, symbol: Box, module_dots: int) -> None:
     """Prove that the bitmap says ``expected`` and nothing else, also when printed and seen badly.
 
     Raises ``RecordError``: ``label.decode_mismatch`` where another text, no symbol or a second
-    symbol is read; ``label.fragile`` where blur or dot gain of one dot makes it unreadable. The
-    texts are not repeated.
+    symbol is read; ``label.fragile`` where blur, or dot gain of one dot, makes the code inside the
+    box ``symbol`` unreadable. The texts are not repeated.
     """
     from PIL import ImageFilter
 
-    seen = symbols(bitmap.convert("L"))
+    grey = bitmap.convert("L")
+    wanted = [("QR Code", expected.encode())]
+    seen = symbols(grey)
     if len(seen) != 1:
         raise RecordError("label.decode_mismatch", why=f"{len(seen)} codes instead of one")
-    if seen[0] != ("QR Code", expected.encode()):
+    if seen != wanted:
         raise RecordError("label.decode_mismatch", why="another text")
-    grey = bitmap.convert("L")
+    place = grey.crop(symbol.corners)
     for damage, filtered in (
         ("blur", ImageFilter.GaussianBlur(BLUR_MODULES * module_dots)),
         ("dot gain", ImageFilter.MinFilter(3)),
     ):
-        if symbols(grey.filter(filtered)) != seen:
+        if symbols(place.filter(filtered), only_qr=True) != wanted:
             raise RecordError("label.fragile", damage=damage)
 
 
-def symbols(image: "Image") -> list[tuple[str, bytes]]:
-    """Format and bytes of every code that zxing-cpp finds."""
+def symbols(image: "Image", *, only_qr: bool = False) -> list[tuple[str, bytes]]:
+    """Format and bytes of every two-dimensional code found; five times faster with ``only_qr``.
+
+    Bar codes are not looked for: in one of 80 QR symbols zxing-cpp also sees an ITF code.
+    """
     import zxingcpp
 
-    return [(str(code.format), bytes(code.bytes)) for code in zxingcpp.read_barcodes(image)]
+    formats = zxingcpp.BarcodeFormat.QRCode if only_qr else zxingcpp.BarcodeFormat.AllMatrix
+    codes = zxingcpp.read_barcodes(image, formats=formats)
+    return [(str(code.format), bytes(code.bytes)) for code in codes]

@@ -53,7 +53,12 @@ def render(
             bitmap.paste(0, place(stock, element).corners)
         else:
             assert_never(element)
-    decode.compare(bitmap, proven.claim.reveal(), module_dots=symbol.module_dots)
+    decode.compare(
+        bitmap,
+        proven.claim.reveal(),
+        symbol=place(stock, symbol),
+        module_dots=symbol.module_dots,
+    )
     return Label(
         template=template.name,
         template_digest=template.digest,

@@ -1,0 +1,194 @@
+"""What a template may say, and what is refused before any unit is touched."""
+
+import tomllib
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from eol_inject.errors import UsageError
+from eol_inject.label import Template, check_template, load_template, shipped
+from eol_inject.label.template import make_template
+from eol_inject.resources import folder
+
+Table = dict[str, Any]
+
+
+@pytest.fixture
+def table() -> Table:
+    """A minimal good template."""
+    return tomllib.loads(
+        """
+        schema = 1
+        stock = { width_mm = 50, height_mm = 25, dpi = 203 }
+        [[elements]]
+        kind = "qr"
+        x_mm = 1
+        y_mm = 1
+        max_mm = 20.6
+        [[elements]]
+        kind = "text"
+        x_mm = 23
+        y_mm = 2
+        width_mm = 25
+        size_pt = 6
+        text = "{unit}"
+        """
+    )
+
+
+def _refused(table: Table) -> UsageError:
+    with pytest.raises(UsageError) as caught:
+        make_template("t", "0" * 64, table)
+    return caught.value
+
+
+def test_every_shipped_template_loads() -> None:
+    """What is shipped is valid, and its digest is that of its file."""
+    for name in shipped():
+        template = load_template(name)
+        assert template.name == name
+        assert len(template.digest) == 64
+        check_template(template, ())
+
+
+def test_a_template_of_ones_own_is_named_by_its_path(tmp_path: Path) -> None:
+    """A path that ends in .toml is read; anything else is a shipped name."""
+    copy = tmp_path / "mine.toml"
+    copy.write_bytes((folder("label_templates") / "claim-50x25-203.toml").read_bytes())
+    assert load_template(copy).spec == load_template("claim-50x25-203").spec
+    assert load_template(copy).digest == load_template("claim-50x25-203").digest
+
+
+def test_an_unknown_name_is_answered_with_the_nearest() -> None:
+    """A typing error costs no look into a folder."""
+    with pytest.raises(UsageError) as caught:
+        load_template("claim-50x52-203")
+    assert caught.value.code == "label.no_template"
+    assert caught.value.params["nearest"] == "claim-50x25-203"
+
+
+def test_an_unreadable_file_says_why(tmp_path: Path) -> None:
+    """Missing and malformed files are usage errors with the file's name."""
+    broken = tmp_path / "broken.toml"
+    broken.write_text("schema = [", encoding="utf-8")
+    for path, code in ((tmp_path / "none.toml", "unreadable"), (broken, "not_toml")):
+        with pytest.raises(UsageError) as caught:
+            load_template(path)
+        assert caught.value.code == f"label.{code}"
+        assert path.name in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "key", "nearest"),
+    [
+        ((), "stocks", "stock"),
+        (("stock",), "widht_mm", "width_mm"),
+        (("elements", 0), "max", "max_mm"),
+        (("elements", 1), "size", "size_pt"),
+    ],
+)
+def test_an_unknown_key_is_answered_with_the_nearest(
+    table: Table, path: tuple[str | int, ...], key: str, nearest: str
+) -> None:
+    """No key is silently ignored, at any level."""
+    target: Any = table
+    for part in path:
+        target = target[part]
+    target[key] = 1
+    error = _refused(table)
+    assert error.code == "label.unknown_key"
+    assert nearest in str(error)
+
+
+@pytest.mark.parametrize(
+    ("element", "changes", "code"),
+    [
+        (0, {"module_dots": 3}, "label.module_too_small"),
+        (0, {"max_mm": 18.0}, "label.symbol_too_large"),
+        (0, {"x_mm": 35}, "label.off_label"),
+        (0, {"x_mm": 3}, "label.quiet_zone"),
+        (1, {"x_mm": 21}, "label.quiet_zone"),
+        (1, {"width_mm": 27}, "label.off_label"),
+        (1, {"lines": 9}, "label.off_label"),
+        (1, {"size_pt": 72}, "label.off_label"),
+        (1, {"y_mm": 0.5}, "label.off_label"),
+        (1, {"least_pt": 7}, "label.invalid"),
+        (1, {"text": "{unit"}, "label.invalid"),
+        (1, {"text": "{unit!r}"}, "label.invalid"),
+        (1, {"text": "{unit:>9}"}, "label.invalid"),
+        (1, {"text": "{}"}, "label.invalid"),
+        (1, {"text": "{unit.__class__}"}, "label.invalid"),
+        (1, {"text": "{unit[0]}"}, "label.invalid"),
+        (1, {"text": ""}, "label.invalid"),
+        (1, {"size_pt": "six"}, "label.invalid"),
+    ],
+)
+def test_bad_geometry_and_text_have_exact_codes(
+    table: Table, element: int, changes: Table, code: str
+) -> None:
+    """Each way in which an element can be wrong is told apart."""
+    table["elements"][element] |= changes
+    assert _refused(table).code == code
+
+
+def test_text_over_text_is_refused(table: Table) -> None:
+    """Two texts on one place would be readable as neither."""
+    table["elements"].append(deepcopy(table["elements"][1]))
+    error = _refused(table)
+    assert error.code == "label.overlap"
+    assert (error.params["element"], error.params["other"]) == ("elements.[2]", "elements.[3]")
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_a_label_has_exactly_one_symbol(table: Table, count: int) -> None:
+    """None would claim nothing; with two, nobody knows which one is scanned."""
+    symbol, text = table["elements"]
+    table["elements"] = [symbol] * count + [text]
+    assert _refused(table).code == "label.one_symbol"
+
+
+def test_the_watermark_keeps_out_of_the_symbol(table: Table) -> None:
+    """The place for TRAINING counts like an element."""
+    table["watermark"] = {"x_mm": 20, "y_mm": 20, "width_mm": 20, "height_mm": 3}
+    error = _refused(table)
+    assert (error.code, error.params["element"]) == ("label.quiet_zone", "watermark")
+
+
+def test_a_field_that_is_not_declared_is_refused(table: Table) -> None:
+    """``profile check`` proves that the label will have every value it names."""
+    table["elements"][1]["text"] = "{colour}"
+    template = make_template("t", "0" * 64, table)
+    check_template(template, ("colour",))
+    with pytest.raises(UsageError) as caught:
+        check_template(template, ("color",))
+    assert caught.value.code == "label.unknown_field"
+    assert caught.value.params["nearest"] == "color"
+
+
+def test_names_every_label_has_need_no_declaration(table: Table) -> None:
+    """Unit, product, lot, tail, role, date and the like come with the record."""
+    names = "unit unit.mac unit.serial unit_kind product product_name lot tail role date slot"
+    for name in names.split():
+        table["elements"][1]["text"] = f"{{{name}}}"
+        check_template(make_template("t", "0" * 64, table), ())
+
+
+@pytest.mark.parametrize("field", ["tail", "lot", "date"])
+def test_a_declared_field_cannot_take_the_place_of_a_fact(template: Template, field: str) -> None:
+    """A column called `tail` must not print as the claim code's last characters."""
+    with pytest.raises(UsageError) as caught:
+        check_template(template, (field,))
+    assert caught.value.code == "label.shadowed_field"
+
+
+def test_a_longer_organization_is_measured_before_the_run(table: Table) -> None:
+    """Six digits grow the symbol to version 4: a place for version 3 fails, it is not shrunk."""
+    table["elements"][0]["max_mm"] = 18.6
+    template = make_template("t", "0" * 64, table)
+    check_template(template, (), organization=99999)
+    with pytest.raises(UsageError) as caught:
+        check_template(template, (), organization=100000)
+    assert caught.value.code == "label.symbol_too_large"
+    assert (caught.value.params["needed_mm"], caught.value.params["max_mm"]) == (20.5, 18.6)
