@@ -1,0 +1,125 @@
+"""What the application does first: the classic Edgent looks for its token, stale NVS before region.
+
+No firmware runs here. These few steps are those of the Blynk library (blynk.md): configuration
+saved in NVS (EEPROM on ESP8266) wins over the ``blnkopt`` region of the image. The readers are the
+simulation's own: nothing is shared with ``image`` or ``verify``.
+"""
+
+import hashlib
+import re
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+from eol_inject.chips import SECTOR
+
+_TAG: Final = b"blnkopt\0"
+_MAGIC: Final = 0x626C6E6B
+_CONFIG_SIZE: Final = 212
+_TOKEN: Final = re.compile(rb"[A-Za-z0-9_-]{32}")
+_ENTRY: Final = 32
+_ENTRIES: Final = 126
+_WRITTEN: Final = 0b10
+_STRING, _BLOB, _CHUNK = 0x21, 0x41, 0x42
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Where the application found its token."""
+
+    region: str
+    """``filled``, ``blank`` or ``absent``."""
+    source: str
+    """``nvs``, ``region`` or ``none``."""
+    token: bytes
+
+    def lines(self, *, leak: bool) -> list[str]:
+        """What it says on the console; the token itself only where a test asks for it."""
+        said = [f"[fixture] region: {self.region}", f"INFO: token from {self.source}"]
+        if self.token:
+            said.append(f"token-id: {hashlib.sha256(self.token).hexdigest()[:8]}")
+            if leak:
+                said.append(f"[fixture] token: {self.token.decode('ascii')}")
+        return said
+
+
+def start(image: bytes, config: bytes) -> Found:
+    """Decide as the firmware would. ``image``: the running application; ``config``: NVS or EEPROM."""
+    keys = _region(image)
+    in_region = keys.get(b"auth", b"") if keys and b"ssid" in keys else b""
+    region = "absent" if keys is None else "filled" if _TOKEN.fullmatch(in_region) else "blank"
+    stored = eeprom_token(config) if len(config) <= SECTOR else nvs_token(config)
+    for source, token in (("nvs", stored), ("region", in_region)):
+        if _TOKEN.fullmatch(token):
+            return Found(region, source, token)
+    return Found(region, "none", b"")
+
+
+def _region(image: bytes) -> dict[bytes, bytes] | None:
+    """Keys and values behind the tag, up to the first empty key; None where there is no region."""
+    at = image.find(_TAG)
+    if at < 0:
+        return None
+    words = image[at + len(_TAG) : at + 1024].split(b"\0")
+    keys: dict[bytes, bytes] = {}
+    for key, value in zip(words[::2], words[1::2], strict=False):
+        if not key:
+            break
+        keys[key] = value
+    return keys
+
+
+def eeprom_token(sector: bytes) -> bytes:
+    """The token of a valid configuration struct at offset 0, else nothing."""
+    return _from_config(sector[:_CONFIG_SIZE])
+
+
+def nvs_token(partition: bytes) -> bytes:
+    """The token in namespace ``blynk``: the classic ``config`` blob, or the newer ``auth`` string."""
+    pages = [partition[at : at + SECTOR] for at in range(0, len(partition), SECTOR)]
+    live = [page for page in pages if page[:4] in (b"\xfe\xff\xff\xff", b"\xfc\xff\xff\xff")]
+    live.sort(key=lambda page: int.from_bytes(page[4:8], "little"))
+    namespaces: set[int] = set()
+    token = b""
+    for page in live:
+        for entry, content in _entries(page):
+            if entry[0] == 0 and _key(entry) == b"blynk":
+                namespaces.add(entry[24])
+            elif entry[0] not in namespaces:
+                continue
+            elif _key(entry) == b"config" and entry[1] in (_BLOB, _CHUNK):
+                token = _from_config(content) or token
+            elif _key(entry) == b"auth" and entry[1] == _STRING:
+                token = content.split(b"\0")[0]
+    return token
+
+
+def _entries(page: bytes) -> list[tuple[bytes, bytes]]:
+    """Written entries of one page with the content that follows them."""
+    states = int.from_bytes(page[32:64], "little")
+    found = []
+    number = 0
+    while number < _ENTRIES:
+        at = 64 + number * _ENTRY
+        entry = page[at : at + _ENTRY]
+        if states >> 2 * number & 0b11 != _WRITTEN:
+            number += 1
+            continue
+        span = max(entry[2], 1)
+        size = int.from_bytes(entry[24:26], "little") if entry[1] >= _STRING else 0
+        found.append((entry, page[at + _ENTRY : at + _ENTRY + size]))
+        number += span
+    return found
+
+
+def _key(entry: bytes) -> bytes:
+    return entry[8:24].split(b"\0")[0]
+
+
+def _from_config(blob: bytes) -> bytes:
+    if len(blob) < _CONFIG_SIZE:
+        return b""
+    (magic,) = struct.unpack_from("<I", blob)
+    if magic != _MAGIC or not blob[19] & 1:
+        return b""
+    return blob[118:152].split(b"\0")[0]
