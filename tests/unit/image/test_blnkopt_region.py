@@ -104,9 +104,17 @@ def test_a_reserved_auth_key_with_a_placeholder_is_golden() -> None:
 def test_the_encoding_is_the_firmwares_own() -> None:
     """Tag, pairs in the profile's order, the rest NUL, at exactly the region's size."""
     data = encode(SPEC, STOCK, AUTH, {})
-    expected = (
-        b"blnkopt\0ssid\0\0auth\0" + AUTH.reveal().encode() + b"\0host\0blynk.cloud\0port\0443\0"
-    )
+    pairs = [
+        b"ssid",
+        b"",
+        b"auth",
+        AUTH.reveal().encode(),
+        b"host",
+        b"blynk.cloud",
+        b"port",
+        b"443",
+    ]
+    expected = b"\0".join([b"blnkopt", *pairs])
     assert data == expected.ljust(STOCK, b"\0")
 
 
