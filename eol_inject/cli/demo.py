@@ -1,5 +1,6 @@
 """``eol-inject demo``: the main job on simulated units, from a console export to labels."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -144,6 +145,9 @@ def _one_unit(ledger: "Ledger", out: Path, chip: str, mac: str) -> "CycleRecord"
         printer=str(out / "labels"),
         observe=board.observer(events=False, quiet=True),
     )
-    with manage.private() as units:
-        url = units.url(chip, mac)
-        return run_cycle(bench, slot="1", port=url)
+    # a name of its own: another demo, or a trainee's unit, may have the same MAC
+    port = f"sim://{chip}?mac={mac}&id=demo-{os.getpid()}-{chip}"
+    try:
+        return run_cycle(bench, slot="1", port=port)
+    finally:
+        manage.stop(port)

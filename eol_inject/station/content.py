@@ -70,7 +70,7 @@ def read_back(bench: Bench, device: Device, identity: Identity) -> AuthToken:
 
     Changed sectors come whole over the wire; the rest of the application counts by the chip's own
     MD5. Raises ``UnitError``: ``verify.md5_mismatch``, ``verify.no_token``,
-    ``verify.places_disagree``, ``verify.region_differs``, ``verify.bad_seal``.
+    ``verify.places_disagree``, ``verify.region_differs``, ``verify.seal_broken``.
     """
     files, unit = bench.firmware, str(identity.unit)
     wire = _Sectors(device, files.changed)
@@ -91,7 +91,7 @@ def read_back(bench: Bench, device: Device, identity: Identity) -> AuthToken:
         raise UnitError("verify.region_differs", unit=unit, why=region.why or "another token")
     seal = verify.check_seal(reader, files.app_address, bench.where)
     if not seal.ok:
-        raise UnitError("verify.bad_seal", unit=unit, why=seal.why)
+        raise UnitError("verify.seal_broken", unit=unit, why=seal.why)
     return findings.effective
 
 

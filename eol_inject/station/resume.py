@@ -7,8 +7,8 @@ that this very unit was being written.
 
 from enum import StrEnum
 
-from eol_inject.errors import EolError, UnitError
-from eol_inject.verify import Holding
+from eol_inject.errors import UnitError
+from eol_inject.verify import Findings, Holding, torn_error
 
 
 class Next(StrEnum):
@@ -34,30 +34,25 @@ _GO_ON: dict[tuple[str, Holding], Next] = {
 }
 """(state of the unit's live assignment, '' = none; what the unit holds) → what to do."""
 
-_STOPS: dict[Holding, str] = {
+_STOPS = {
     Holding.OTHER_UNIT: "verify.holds_other_unit",
     Holding.POOL: "verify.holds_pool_token",
     Holding.UNKNOWN: "verify.holds_unknown_token",
     Holding.DISAGREEING: "verify.places_disagree",
-    Holding.TORN: "verify.region_torn",
 }
 
 
-def decide(state: str, holding: Holding, *, unit: str) -> Next:
+def decide(state: str, holding: Holding, findings: Findings, *, unit: str) -> Next:
     """Where to go on.
 
-    Raises ``UnitError``: the code of what the unit holds, ``ledger.unit_erased`` where the ledger
-    says that a blank unit was written, ``verify.holds_unreserved`` where it is the other way.
+    Raises ``UnitError``: the code of what the unit holds, or ``verify.holds_unreserved`` where it
+    holds its own token and the ledger says that it was never written. (A blank unit that the ledger
+    says was written is the ledger's to refuse: ``Cycle.expect``.)
     """
     going_on = _GO_ON.get((state, holding))
     if going_on is not None:
         return going_on
-    raise _why_not(state, holding, unit)
-
-
-def _why_not(state: str, holding: Holding, unit: str) -> EolError:
-    if holding in _STOPS:
-        return UnitError(_STOPS[holding], unit=unit, state=state or "none")
-    if holding is Holding.BLANK:
-        return UnitError("ledger.unit_erased", unit=unit, state=state)
-    return UnitError("verify.holds_unreserved", unit=unit, state=state or "none")
+    state = state or "none"
+    if holding is Holding.TORN:
+        raise torn_error(findings, unit=unit, state=state)
+    raise UnitError(_STOPS.get(holding, "verify.holds_unreserved"), unit=unit, state=state)
