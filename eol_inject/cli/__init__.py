@@ -22,7 +22,7 @@ COMMANDS: Final = {
     "profile": Lazy("eol_inject.cli.profile:profile", "List and check product profiles."),
     "unit": Lazy("eol_inject.cli.unit:unit", "Show what the ledger knows about a unit."),
     "label": Lazy("eol_inject.cli.label:label", "Preview label templates."),
-    "ledger": Lazy("eol_inject.cli.ledger:ledger", "Show and check the ledger."),
+    "ledger": Lazy("eol_inject.cli.ledger:ledger", "Show which ledger is used."),
     "report": Lazy("eol_inject.cli.report:report", "Report the units of a lot."),
 }
 """Name → command, in the order a new user meets them."""

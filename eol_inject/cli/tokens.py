@@ -1,0 +1,206 @@
+"""``eol-inject tokens``: a console export into the pool, and what the pool holds."""
+
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from eol_inject.cli.answer import Answer, tell
+from eol_inject.cli.asking import Terminal
+from eol_inject.cli.common import Workplace, json_option, with_workplace
+from eol_inject.errors import StationError
+from eol_inject.events import Question
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from eol_inject.ledger import Count
+    from eol_inject.ledger.model import ImportResult
+    from eol_inject.tokens import Batch
+
+
+@click.group()
+def tokens() -> None:
+    """Import static tokens and count them."""
+
+
+@tokens.command("import")
+@click.argument("source")
+@click.option("--product", metavar="ID", help="The cloud's productId; default: the profile's.")
+@click.option("--lot", required=True, help="Name of this batch; a run draws from one lot.")
+@click.option(
+    "--org", type=click.IntRange(min=1), help="The cloud's orgId, where the source does not say."
+)
+@click.option(
+    "--map",
+    "pairs",
+    metavar="HEADER=FIELD",
+    multiple=True,
+    help="Take a column as auth_token, qr_token, serial, mac, ignore or a field; repeatable.",
+)
+@click.option(
+    "--profile", metavar="NAME|FILE", help="Take product, organization and [fields] from it."
+)
+@click.option(
+    "--delete-source/--keep-source",
+    "delete",
+    default=None,
+    help="What becomes of the source, which holds every token in the clear; default: ask.",
+)
+@json_option
+@with_workplace
+def import_(
+    workplace: Workplace,
+    *,
+    source: str,
+    product: str | None,
+    lot: str,
+    org: int | None,
+    pairs: tuple[str, ...],
+    profile: str | None,
+    delete: bool | None,
+    as_json: bool,
+) -> Answer:
+    """Import a console export ZIP, a CSV, or - for standard input.
+
+    All of it or nothing; the same source twice changes nothing. Makes the ledger and its key file
+    where there is none.
+    """
+    from eol_inject import profiles
+    from eol_inject.tokens import open_source
+
+    spec = profiles.load(profile).spec if profile else None
+    named = product or (spec.product.id if spec else None)
+    if named is None:
+        raise click.UsageError("Give --product or --profile: whose tokens are these?")
+    batch = open_source(
+        source,
+        stdin=sys.stdin.buffer,
+        mapping=_mapping(pairs),
+        organization=org or (spec.product.organization if spec else None),
+        fields=spec.fields if spec else {},
+    )
+    with closing(workplace.open_ledger(create=True)) as ledger:
+        done = ledger.import_tokens(
+            batch.tokens,
+            product=named,
+            lot=lot,
+            organization=batch.organization,
+            source_sha256=batch.sha256,
+            operator=workplace.operator,
+            progress=_progress(),
+        )
+        info = ledger.info
+    deleted = _delete(batch.path, delete)
+    return Answer(
+        data={
+            "ledger": info.id,
+            "kind": info.kind.value,
+            "product": named,
+            "lot": lot,
+            "organization": batch.organization,
+            "source": {"kind": batch.kind, "sha256": batch.sha256, "deleted": deleted},
+            "columns": dict(batch.columns),
+            "read": done.new + done.known,
+            "new": done.new,
+            "known": done.known,
+            "bound": done.bound,
+            "without_claim": done.without_claim,
+            "notes": list(batch.notes),
+        },
+        lines=_words(batch, done, f"{info.kind} ledger", lot),
+    )
+
+
+@tokens.command()
+@json_option
+@with_workplace
+def status(workplace: Workplace, *, as_json: bool) -> Answer:
+    """Count tokens by product, lot and state."""
+    with closing(workplace.open_ledger()) as ledger:
+        counts, info = ledger.status(), ledger.info
+    return Answer(
+        data={
+            "ledger": info.id,
+            "kind": info.kind.value,
+            "counts": [
+                {
+                    "product": count.product,
+                    "organization": count.organization,
+                    "lot": count.lot,
+                    "state": count.state.value,
+                    "count": count.count,
+                }
+                for count in counts
+            ],
+        },
+        lines=[_table(counts)] if counts else ["The ledger holds no tokens yet."],
+    )
+
+
+def _mapping(pairs: "Sequence[str]") -> dict[str, str]:
+    mapping = {}
+    for pair in pairs:
+        # the header may hold an equals sign, a field's name cannot
+        header, equals, name = pair.rpartition("=")
+        if not (header and equals and name):
+            raise click.BadParameter("write it as HEADER=FIELD.", param_hint="--map")
+        mapping[header] = name
+    return mapping
+
+
+def _progress() -> "Callable[[int], None]":
+    def show(rows: int) -> None:
+        if rows % 100_000 == 0:
+            tell(f"{rows} rows read")
+
+    return show
+
+
+def _delete(path: Path | None, delete: bool | None) -> bool:
+    """Delete the source where that was said or is answered; True where it is gone."""
+    if path is None:
+        return False
+    if delete is None:
+        delete = Terminal().yes(Question.DELETE_SOURCE, path=str(path))
+    if delete:
+        try:
+            path.unlink()
+        except OSError as error:
+            raise StationError("tokens.not_deleted", path=str(path), why=error.strerror) from error
+        return True
+    tell(f"{path} holds every AuthToken in the clear: delete it, or lock it away.")
+    return False
+
+
+def _words(batch: "Batch", done: "ImportResult", ledger: str, lot: str) -> list[str]:
+    from eol_inject import report
+
+    facts = {
+        "read": done.new + done.known,
+        "new": done.new,
+        "known already": done.known,
+        "bound to a unit": done.bound,
+        "without QR token": done.without_claim,
+        "lot": lot,
+        "into": ledger,
+        **{f"column '{header}'": name for header, name in batch.columns.items()},
+    }
+    return [report.pairs(facts), *(f"note: {note}" for note in batch.notes)]
+
+
+def _table(counts: "Sequence[Count]") -> str:
+    from eol_inject import report
+
+    states = list(dict.fromkeys(count.state.value for count in counts))
+    lots: dict[tuple[str, int | None, str], dict[str, int]] = {}
+    for count in counts:
+        lot = lots.setdefault((count.product, count.organization, count.lot), {})
+        lot[count.state.value] = count.count
+    rows = [
+        (*lot, *(by_state.get(state, 0) for state in states), sum(by_state.values()))
+        for lot, by_state in lots.items()
+    ]
+    return report.table(("product", "organization", "lot", *states, "all"), rows)
