@@ -35,11 +35,6 @@ TABLE: Final = (
     Row("Failed to connect to ", StationError, "device.no_sync"),
     Row("Failed to autodetect chip type", UnitError, "device.unknown_chip"),
     Row("Failed to set baud rate", StationError, "device.baud_refused"),
-    # stub
-    Row("Failed to start stub flasher", StationError, "device.stub_failed"),
-    Row("stub data is missing", StationError, "device.stub_failed"),
-    Row("enter RAM download mode", StationError, "device.stub_failed"),
-    Row("write to target RAM", StationError, "device.stub_failed"),
     # what esptool itself refuses, behind our own guard
     Row("Secure Boot V1 detected", UnitError, "device.secure_boot"),
     Row("flash encryption", UnitError, "device.flash_encrypted"),
@@ -49,8 +44,6 @@ TABLE: Final = (
     Row("Use --force to flash anyway", UsageError, "device.foreign_image"),
     Row("will not fit in", UnitError, "device.flash_refused"),
     # flash
-    Row("MD5 of file does not match data in flash", UnitError, "device.md5_mismatch"),
-    Row("the written flash region is empty", UnitError, "device.md5_mismatch"),
     Row("Flash write error", UnitError, "device.flash_refused"),
     Row("Flash read error", UnitError, "device.flash_refused"),
     Row("Failed SPI operation", UnitError, "device.flash_refused"),
@@ -76,7 +69,8 @@ TABLE: Final = (
     Row("is not supported in the current download mode", StationError, "device.refused"),
     Row("ROM does not support function", StationError, "device.needs_stub"),
 )
-"""First match wins."""
+"""First match wins. A stub that does not start and a hash that differs are judged where they
+happen, since only there it is known which chip or address to name."""
 
 DECODING: Final = (struct.error, zlib.error, UnicodeDecodeError, IndexError)
 """What esptool lets out when an answer is damaged in a way it did not think of."""

@@ -51,7 +51,7 @@ def require_same(esp: Any, unit: Unit) -> None:
     """
     found = read_unit(esp)
     if found.primary != unit.primary:
-        raise StationError("device.unit_changed", begun=str(unit), found=str(found))
+        raise StationError("device.unit_changed", was=str(unit), now=str(found))
 
 
 def read_security(esp: Any) -> Security:

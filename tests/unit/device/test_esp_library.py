@@ -1,0 +1,120 @@
+"""esptool as we load it: settings pinned, silent, no dumps, no keyword it would ignore."""
+
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from eol_inject.device import esp_flash, esp_lib
+from eol_inject.errors import StationError
+from tests.support.source import ROOT
+
+STRAY = "[esptool]\ntimeout = 99\nconnect_attempts = 1\ncustom_reset_sequence = D0|W9\n"
+
+
+def _run(code: str, folder: Path, **env: str) -> str:
+    """What a fresh interpreter prints for ``code``, started in ``folder``."""
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env={"PYTHONPATH": str(ROOT), "HOME": str(folder), **env},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ran.stderr == ""
+    return ran.stdout.strip()
+
+
+@pytest.mark.parametrize("name", ["esptool.cfg", "setup.cfg", "tox.ini"])
+def test_a_stray_settings_file_changes_nothing(tmp_path: Path, name: str) -> None:
+    """Neither in the working directory nor in the home folder."""
+    (tmp_path / name).write_text(STRAY)
+    code = (
+        "from eol_inject.device.esp_lib import loader, check_settings\n"
+        "check_settings()\n"
+        "print(dict(loader.cfg), loader.DEFAULT_TIMEOUT, loader.DEFAULT_CONNECT_ATTEMPTS)"
+    )
+    assert _run(code, tmp_path) == "{} 3 7"
+
+
+def test_the_stations_own_variable_changes_nothing_and_comes_back(tmp_path: Path) -> None:
+    """Settings of the adapter are the adapter's; the environment of others is theirs."""
+    mine = tmp_path / "mine.cfg"
+    mine.write_text(STRAY)
+    code = (
+        "import os\n"
+        "from eol_inject.device.esp_lib import loader\n"
+        "print(dict(loader.cfg), os.environ['ESPTOOL_CFGFILE'])"
+    )
+    assert _run(code, tmp_path, ESPTOOL_CFGFILE=str(mine)) == f"{{}} {mine}"
+    code = "import os; import eol_inject.device.esp_lib; print('ESPTOOL_CFGFILE' in os.environ)"
+    assert _run(code, tmp_path) == "False"
+
+
+def test_settings_that_came_before_us_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where another library imported esptool first, in a folder with such a file."""
+    monkeypatch.setattr(esp_lib.loader, "cfg", {"timeout": "99"})
+    with pytest.raises(StationError) as caught:
+        esp_lib.check_settings()
+    assert caught.value.code == "device.esptool_settings"
+    assert "timeout" in str(caught.value)
+
+
+def test_the_face_of_the_package_loads_neither_esptool_nor_pyserial(tmp_path: Path) -> None:
+    """``--help`` must not pay for a serial port."""
+    code = (
+        "import sys, eol_inject.device\n"
+        "print([name for name in ('esptool', 'serial', 'rich') if name in sys.modules])"
+    )
+    assert _run(code, tmp_path) == "[]"
+
+
+def test_esptool_says_nothing_whatever_it_wants_to_say(capfd: pytest.CaptureFixture[str]) -> None:
+    """Not on stdout, not on stderr, not by the warning it bound at import."""
+    from esptool.logger import log
+
+    for say in (log.print, log.note, log.warn, log.warning, log.err, log.error, log.debug):
+        say("AuthToken Zq4Rk9")
+    log.stage()
+    log.set_verbosity("verbose")
+    with log.progress(total=4) as bar:
+        bar.update(2)
+    esp_lib.reset.ResetStrategy.print_once("Chip was NOT reset.")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_port_that_cannot_reset_becomes_a_note_of_its_own_session() -> None:
+    """esptool goes on after that warning; who reads the record should know."""
+    notes: list[str] = []
+    with esp_lib.hearing(esp_lib.Ear(notes.append)):
+        esp_lib.reset.ResetStrategy.print_once("Chip was NOT reset. Setting RTS/DTR lines is not")
+    esp_lib.reset.ResetStrategy.print_once("Chip was NOT reset.")
+    assert notes == ["the port could not reset the chip"]
+
+
+def test_no_dump_is_ever_formatted() -> None:
+    """esptool formats a hex dump of every packet, also with tracing off."""
+    assert str(esp_lib.loader.HexFormatter(b"AuthToken")) == ""
+
+
+def test_every_keyword_we_pass_is_one_that_esptool_knows() -> None:
+    """It ignores unknown keywords without a word."""
+    known = inspect.signature(esp_lib.cmds.write_flash).parameters
+    assert set(esp_flash._KEEP) <= {
+        name for name, kind in known.items() if kind.kind is kind.POSITIONAL_OR_KEYWORD
+    }
+
+
+def test_esptool_still_reconnects_inside_a_write_unless_told_not_to() -> None:
+    """If the attribute goes, so does our switch: then this adapter has to be looked at again."""
+    assert esp_lib.loader.ESPLoader.WRITE_FLASH_ATTEMPTS == 2
+    assert "esp.WRITE_FLASH_ATTEMPTS" in inspect.getsource(esp_lib.cmds.write_flash)
+
+
+def test_tracing_is_off_by_default() -> None:
+    """Tracing dumps all data; the adapter passes ``trace_enabled=False`` and never sets it."""
+    default = inspect.signature(esp_lib.cmds.detect_chip).parameters["trace_enabled"].default
+    assert default is False

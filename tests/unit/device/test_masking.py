@@ -1,0 +1,64 @@
+"""Nothing token-shaped gets through the masker, however the text is cut."""
+
+import re
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from eol_inject.device.masking import HIDDEN, Masker, mask
+
+TOKEN = "Zq4Rk9-fT_2mXw7Lc0Vb5NpJ8yHs3DgE"
+TOKENS = st.text("ABCxyz019_-", min_size=32, max_size=40)
+TALK = st.text("ab1_-. \n:=é", max_size=40)
+
+
+def _in_chunks(text: str, cuts: list[int]) -> str:
+    masker = Masker()
+    edges = sorted({0, len(text), *(cut % (len(text) + 1) for cut in cuts)})
+    shown = "".join(masker.feed(text[a:b]) for a, b in pairwise(edges))
+    return shown + masker.finish()
+
+
+@given(st.lists(st.tuples(TALK, TOKENS, TALK)), st.lists(st.integers(0, 500)))
+def test_no_piece_of_a_token_is_shown_in_any_chunks(
+    parts: list[tuple[str, str, str]], cuts: list[int]
+) -> None:
+    """A run of 32 token characters never survives, and no eight of its characters do."""
+    text = "".join(f"{before} {token} {after}" for before, token, after in parts)
+    shown = _in_chunks(text, cuts)
+    assert not re.search(r"[A-Za-z0-9_-]{32}", shown.replace(HIDDEN, " "))
+    for _, token, _ in parts:
+        if len(set(token)) > 4:
+            assert token[8:24] not in shown
+
+
+@given(TALK.filter(lambda text: not re.search(r"[\w-]{32}|sqr_", text)), st.lists(st.integers(0)))
+def test_ordinary_text_comes_through_unchanged(text: str, cuts: list[int]) -> None:
+    """What is not shaped like a token is not touched, wherever it is cut."""
+    assert _in_chunks(text, cuts) == text
+
+
+@given(st.text("abq_rs sqr_019\n", max_size=120), st.lists(st.integers(0, 200)))
+def test_cutting_changes_nothing(text: str, cuts: list[int]) -> None:
+    """In chunks or at once: the same text is shown."""
+    assert _in_chunks(text, cuts) == mask(text)
+
+
+def test_a_qr_token_is_hidden_from_its_prefix_on_even_when_cut_short() -> None:
+    """``sqr_`` and whatever is attached to it: also half a QR token helps a thief."""
+    assert mask("qr=sqr_abc123+7 ok") == f"qr={HIDDEN}+7 ok"
+    assert mask("qr=sqr_") == f"qr={HIDDEN}"
+
+
+def test_31_characters_are_no_token_and_32_are() -> None:
+    """The limit is exactly an AuthToken's length."""
+    assert mask(f"<{TOKEN[:31]}>") == f"<{TOKEN[:31]}>"
+    assert mask(f"<{TOKEN}>") == f"<{HIDDEN}>"
+
+
+def test_a_masker_can_be_used_again_after_finish() -> None:
+    """The end of one text is not the beginning of the next."""
+    masker = Masker()
+    assert masker.feed(TOKEN) + masker.finish() == HIDDEN
+    assert masker.feed("ready") + masker.finish() == "ready"
