@@ -68,9 +68,9 @@ def _walk(data: bytes, end: int) -> tuple[list[tuple[str, str]], int]:
         key, after_key = _word(data, at)
         if not key:
             return pairs, at
-        value, at = _word(data, after_key)
         if after_key >= end:
             raise _TornError("the last key has no value")
+        value, at = _word(data, after_key)
         pairs.append((key, value))
     if at > end:
         raise _TornError("the list runs over the region's end")

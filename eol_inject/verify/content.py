@@ -45,16 +45,18 @@ _PLACEHOLDER: Final = "Placeholder"
 
 
 def is_placeholder(text: str) -> bool:
-    """Whether ``text`` is only the word of Edgent's placeholder macro, repeated or cut short.
+    """Whether ``text`` is what a build put there to be replaced: Edgent's placeholder macro.
 
-    32 characters of it would have the shape of a token.
+    The word repeated or cut short, which could have the shape of a token; or anything that begins
+    with it and has no such shape.
     """
-    return bool(text) and (_PLACEHOLDER * (len(text) // len(_PLACEHOLDER) + 1)).startswith(text)
+    repeated = (_PLACEHOLDER * (len(text) // len(_PLACEHOLDER) + 1)).startswith(text)
+    return repeated or (text.startswith(_PLACEHOLDER) and not AuthToken.looks_like(text))
 
 
 def judge_auth(text: str) -> Content:
     """What a value in a token's place is: a token, unset, or something no token looks like."""
-    if text == UNSET or is_placeholder(text):
+    if text in {"", UNSET} or is_placeholder(text):
         return Content(PlaceState.BLANK, why="no token set")
     if AuthToken.looks_like(text):
         return Content(PlaceState.TOKEN, auth=AuthToken(text))
