@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from eol_inject.errors import UsageError
-from eol_inject.image import containers, identity, plans, regions, seals, signatures
+from eol_inject.image import containers, identity, plans, regions, signatures
 from eol_inject.image.containers.esp import EspImage
 from eol_inject.image.plans import Plan, Span
 from eol_inject.image.regions import Region
@@ -43,8 +43,8 @@ class Golden:
         identity.require(self.image, fw_type=expect_type, version=expect_version)
         self._specs = tuple(specs)
         self.regions = tuple(regions.locate(self.image, spec) for spec in specs)
-        _require_sound(self.image)
         self._sealer = Sealer(self.image, min(region.offset for region in self.regions))
+        _require_sound(self.image, self._sealer)
         self._spans: dict[tuple[int, ...], tuple[Span, ...]] = {}
 
     def patch(self, auth: AuthToken, fields: Mapping[str, str | Secret]) -> Patched:
@@ -52,15 +52,11 @@ class Golden:
 
         Raises ``UsageError``: see ``regions.encode``.
         """
-        data = bytearray(self.data)
-        changes = []
-        for spec, region in zip(self._specs, self.regions, strict=True):
-            new = regions.encode(spec, region.size, auth, fields)
-            where = slice(region.offset, region.offset + region.size)
-            changes.append(Change(region.offset, self.data[where], new))
-            data[where] = new
-        self._sealer.repair(data, changes)
-        return Patched(bytes(data), self.regions)
+        changes = [
+            Change(region.offset, regions.encode(spec, region.size, auth, fields))
+            for spec, region in zip(self._specs, self.regions, strict=True)
+        ]
+        return Patched(self._sealer.apply(changes), self.regions)
 
     def plan(self, patched: Patched, address: int) -> Plan:
         """How to turn a flash that holds the golden image at ``address`` into the unit's.
@@ -91,9 +87,9 @@ def patch(
     return judged.patch(auth, fields)
 
 
-def _require_sound(image: EspImage) -> None:
+def _require_sound(image: EspImage, sealer: Sealer) -> None:
     """A damaged golden image would be sealed into a valid one, a signed one into a dead unit."""
-    seal = seals.check(image)
+    seal = sealer.seal()
     if not seal.valid:
         what = "checksum" if not seal.checksum else str(seal.digest)
         raise UsageError("image.bad_seal", what=what)

@@ -7,13 +7,17 @@ the digest is taken up again where the first change is.
 import hashlib
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from eol_inject.image.containers.esp import EspImage, Format
 
 _SEED: Final = 0xEF
 _SIGN_BIT: Final = 0x80000000
+_CHUNK: Final = 16384
+"""Bytes XORed at once; anything from 4 KiB to 256 KiB is equally fast."""
+
+Digest = Literal["SHA-256", "CRC-32"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +25,7 @@ class Seal:
     """How the seal of an image stands."""
 
     checksum: bool
-    digest: Literal["SHA-256", "CRC-32"] | None
+    digest: Digest | None
     digest_valid: bool | None
     """None where the image has no digest."""
 
@@ -33,32 +37,19 @@ class Seal:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Bytes of the image that were replaced."""
+    """New bytes for a place inside a segment, as many as stood there."""
 
     offset: int
-    old: bytes
-    new: bytes
+    new: bytes = field(repr=False)
 
 
 def check(image: EspImage) -> Seal:
     """The seal as it stands in the file."""
-    data, covered = image.data, image.checksum_at + 1
-    total = _SEED
-    for segment in image.segments:
-        if segment.summed:
-            total ^= fold(data[segment.offset : segment.end])
-    summed = total == data[image.checksum_at]
-    if image.digest_at is None:
-        return Seal(summed, None, None)
-    if image.format is Format.ESP8266_V2:
-        crc = _esp8266_crc(zlib.crc32(memoryview(data)[image.start : covered]))
-        return Seal(summed, "CRC-32", data[image.digest_at : image.end] == crc)
-    digest = hashlib.sha256(memoryview(data)[image.start : covered]).digest()
-    return Seal(summed, "SHA-256", data[image.digest_at : image.end] == digest)
+    return Sealer(image, image.start).seal()
 
 
 class Sealer:
-    """Repairs the seal of copies of one image that differ from it only at ``first`` and behind."""
+    """Judges the seal of an image, and seals copies that differ from it at ``first`` or behind."""
 
     def __init__(self, image: EspImage, first: int) -> None:
         self._image = image
@@ -67,29 +58,56 @@ class Sealer:
         self._sha = hashlib.sha256(head)
         self._crc = zlib.crc32(head)
 
-    def repair(self, data: bytearray, changes: Iterable[Change]) -> None:
-        """Write checksum and digest into ``data``, in which ``changes`` were already made."""
+    def seal(self) -> Seal:
+        """How the seal of the image itself stands."""
         image = self._image
-        for change in changes:
+        total, whole = _SEED, memoryview(image.data)
+        for segment in image.segments:
+            if segment.summed:
+                total ^= fold(whole[segment.offset : segment.end])
+        summed = total == image.data[image.checksum_at]
+        if image.digest_at is None:
+            return Seal(summed, None, None)
+        covered = whole[self._first : image.checksum_at + 1]
+        valid = whole[image.digest_at : image.end] == self._digest([covered])
+        name: Digest = "CRC-32" if image.format is Format.ESP8266_V2 else "SHA-256"
+        return Seal(summed, name, valid)
+
+    def apply(self, changes: Iterable[Change]) -> bytes:
+        """The whole file with ``changes`` in the image's segments, sealed again."""
+        image, whole = self._image, memoryview(self._image.data)
+        checksum = whole[image.checksum_at]
+        pieces: list[bytes | memoryview] = []
+        at = self._first
+        for change in sorted(changes, key=lambda change: change.offset):
+            pieces += whole[at : change.offset], change.new
+            at = change.offset + len(change.new)
             segment = image.segment_of(change.offset)
             if segment is not None and segment.summed:
-                data[image.checksum_at] ^= fold(change.old) ^ fold(change.new)
-        if image.digest_at is None:
-            return
-        with memoryview(data) as whole, whole[self._first : image.checksum_at + 1] as rest:
-            if image.format is Format.ESP8266_V2:
-                digest = _esp8266_crc(zlib.crc32(rest, self._crc))
-            else:
-                sha = self._sha.copy()
-                sha.update(rest)
-                digest = sha.digest()
-        data[image.digest_at : image.end] = digest
+                checksum ^= fold(whole[change.offset : at]) ^ fold(change.new)
+        pieces += whole[at : image.checksum_at], bytes([checksum])
+        digest = b"" if image.digest_at is None else self._digest(pieces)
+        return b"".join([whole[: self._first], *pieces, digest, whole[image.end :]])
+
+    def _digest(self, pieces: Iterable[bytes | memoryview]) -> bytes:
+        """Of the image up to ``first`` and then ``pieces``."""
+        if self._image.format is Format.ESP8266_V2:
+            crc = self._crc
+            for piece in pieces:
+                crc = zlib.crc32(piece, crc)
+            return _esp8266_crc(crc)
+        sha = self._sha.copy()
+        for piece in pieces:
+            sha.update(piece)
+        return sha.digest()
 
 
-def fold(data: bytes) -> int:
-    """All bytes of ``data`` XORed into one, by halving one long number."""
-    number = int.from_bytes(data, "little")
-    width = 1 << max(len(data) - 1, 0).bit_length()
+def fold(data: bytes | memoryview) -> int:
+    """All bytes of ``data`` XORed into one: long numbers first, then that one halved."""
+    number = 0
+    for at in range(0, len(data), _CHUNK):
+        number ^= int.from_bytes(data[at : at + _CHUNK], "little")
+    width = _CHUNK
     while width > 1:
         width //= 2
         number = (number >> (8 * width)) ^ (number & ((1 << (8 * width)) - 1))

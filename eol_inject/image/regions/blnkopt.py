@@ -35,7 +35,7 @@ def locate(image: EspImage, spec: BlnkoptSpec) -> Region:
     Raises ``UsageError``: ``image.region_missing``, ``image.region_twice``, ``image.region_torn``,
     ``image.not_golden``.
     """
-    places = list(pairs.find_tags(image, TAG))
+    places = pairs.find_tags(image, TAG)
     if not places:
         raise UsageError("image.region_missing", region=spec.name, tag="blnkopt")
     if len(places) > 1:
