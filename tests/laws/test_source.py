@@ -10,6 +10,7 @@ from tests.support.source import ROOT, modules
 
 MAY_REVEAL = {
     "eol_inject/unit.py": "defines it",
+    "eol_inject/image/values.py": "puts token and secret fields into the region's bytes",
     "eol_inject/label/render.py": "draws the claim code and compares what the finished bitmap says",
 }
 """Module → why it needs a secret's bytes. A new line here is a decision, not a formality."""
