@@ -8,7 +8,7 @@ from uuid import uuid4
 import sqlalchemy as sa
 
 from eol_inject.events import Outcome
-from eol_inject.ledger import attempts, identity, importing, lease, records
+from eol_inject.ledger import attempts, identity, importing, lease, listing, records
 from eol_inject.ledger.chain import Setup
 from eol_inject.ledger.cycle import Cycle
 from eol_inject.ledger.lease import Holding
@@ -110,6 +110,10 @@ class Ledger:
     def named(self, value: str) -> tuple[Identifier, ...]:
         """Known identifiers with this value, for one typed without its kind."""
         return self._setup.db.read(lambda conn: records.unit_of(conn, value))
+
+    def units(self, *, lot: str | None = None) -> tuple[listing.UnitLine, ...]:
+        """The units of a lot (None: of every lot), a line each, in the order they got a token."""
+        return self._setup.db.read(lambda conn: listing.units(conn, lot=lot))
 
     def status(self) -> tuple[Count, ...]:
         """Tokens by product, organization, lot and state."""
