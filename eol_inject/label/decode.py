@@ -4,16 +4,20 @@ zxing-cpp shares no code with the library that made the symbol. No ISO/IEC 15415
 that needs calibrated optics.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from eol_inject.errors import RecordError
-from eol_inject.label.template import Box
+from eol_inject.label.geometry import Box
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-BLUR_MODULES = 0.35
+BLUR_MODULES: Final = 0.35
 """Standard deviation of the simulated blur, in modules: a phone slightly out of focus."""
+
+
+_QR: Final = "QRCode"
+_MATRIX: Final = "QRCode,MicroQRCode,DataMatrix,Aztec,MaxiCode,PDF417"
 
 
 def compare(bitmap: "Image", expected: str, *, symbol: Box, module_dots: int) -> None:
@@ -41,6 +45,16 @@ def compare(bitmap: "Image", expected: str, *, symbol: Box, module_dots: int) ->
             raise RecordError("label.fragile", damage=damage)
 
 
+def compare_bars(bars: "Image", expected: str) -> None:
+    """Prove that a Code 128 says ``expected``. Raises ``RecordError("label.decode_mismatch")``."""
+    import zxingcpp
+
+    formats = zxingcpp.barcode_formats_from_str("Code128")
+    found = zxingcpp.read_barcodes(bars.convert("L"), formats=formats)
+    if [bytes(code.bytes) for code in found] != [expected.encode()]:
+        raise RecordError("label.decode_mismatch", why="the bar code says something else")
+
+
 def symbols(image: "Image", *, only_qr: bool = False) -> list[tuple[str, bytes]]:
     """Format and bytes of every two-dimensional code found; five times faster with ``only_qr``.
 
@@ -48,6 +62,6 @@ def symbols(image: "Image", *, only_qr: bool = False) -> list[tuple[str, bytes]]
     """
     import zxingcpp
 
-    formats = zxingcpp.BarcodeFormat.QRCode if only_qr else zxingcpp.BarcodeFormat.AllMatrix
+    formats = zxingcpp.barcode_formats_from_str(_QR if only_qr else _MATRIX)
     codes = zxingcpp.read_barcodes(image, formats=formats)
     return [(str(code.format), bytes(code.bytes)) for code in codes]

@@ -5,10 +5,19 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, assert_never
 
 from eol_inject.errors import RecordError
-from eol_inject.label import decode, qr, values, watermarks
+from eol_inject.label import code128, decode, qr, text, values, watermarks
 from eol_inject.label.bitmap import Label
-from eol_inject.label.spec import LineElement, QrElement, StockSpec, TextElement
-from eol_inject.label.template import Template, needed_dots, place, place_name
+from eol_inject.label.geometry import Box, ink, needed_dots, place, place_name
+from eol_inject.label.spec import (
+    BoxElement,
+    Code128Element,
+    ImageElement,
+    LineElement,
+    QrElement,
+    StockSpec,
+    TextElement,
+)
+from eol_inject.label.template import Template
 from eol_inject.unit import Proven
 
 if TYPE_CHECKING:
@@ -31,34 +40,46 @@ def render(
 
     Raises ``RecordError``, since the unit is good and its label cannot be made: ``label.no_value``,
     ``label.bad_text``, ``label.no_glyph``, ``label.text_too_long``, ``label.token_shaped``,
-    ``label.claim_shaped``, ``label.symbol_too_large``, ``label.decode_mismatch``,
-    ``label.fragile``; and ``TypeError`` for anything that is not a ``Proven``.
+    ``label.claim_shaped``, ``label.symbol_too_large``, ``label.bars_too_wide``,
+    ``label.decode_mismatch``, ``label.fragile``; and ``TypeError`` for anything that is not a
+    ``Proven``.
     """
     if not isinstance(proven, Proven):
         raise TypeError("a label is made from a Proven and from nothing else")
     from PIL import Image
 
+    claim = proven.claim.reveal()
     stock = template.spec.stock
+    texts = values.collect(proven, extra)
     bitmap = Image.new("1", (stock.width_dots, stock.height_dots), 1)
-    (symbol,) = (each for each in template.spec.elements if isinstance(each, QrElement))
     if watermark is not None:
         watermarks.draw(bitmap, template, watermark)
-    texts = values.collect(proven, extra)
     for index, element in enumerate(template.spec.elements):
-        if isinstance(element, QrElement):
-            _paste_symbol(bitmap, stock, element, proven.claim.reveal())
-        elif isinstance(element, TextElement):
-            _paste_text(bitmap, stock, element, texts, place_name(index))
-        elif isinstance(element, LineElement):
-            bitmap.paste(0, place(stock, element).corners)
-        else:
-            assert_never(element)
-    decode.compare(
-        bitmap,
-        proven.claim.reveal(),
-        symbol=place(stock, symbol),
-        module_dots=symbol.module_dots,
-    )
+        where = place_name(index)
+        box = place(stock, element)
+        match element:
+            case QrElement():
+                bitmap.paste(_symbol(stock, element, box, claim), box.corners)
+            case TextElement():
+                words = values.fill(element.text, texts, element=where, optional=element.optional)
+                if words is not None:
+                    bitmap.paste(text.draw(stock, element, box, words, where), box.corners)
+            case Code128Element():
+                words = values.fill(element.text, texts, element=where, optional=element.optional)
+                if words is not None:
+                    bars = code128.draw(box, element.module_dots, words, where)
+                    bitmap.paste(bars, box.corners)
+                    decode.compare_bars(bars, words)
+            case ImageElement():
+                _paste_centred(bitmap, template.pictures[element.file].bitmap, box)
+            case LineElement() | BoxElement():
+                for side in ink(stock, element):
+                    bitmap.paste(0, side.corners)
+            case _:
+                assert_never(element)
+    (symbol,) = (each for each in template.spec.elements if isinstance(each, QrElement))
+    module, symbol_box = symbol.module_dots, place(stock, symbol)
+    decode.compare(bitmap, claim, symbol=symbol_box, module_dots=module)
     return Label(
         template=template.name,
         template_digest=template.digest,
@@ -71,10 +92,10 @@ def render(
     )
 
 
-def _paste_symbol(bitmap: "Image", stock: StockSpec, element: QrElement, claim: str) -> None:
+def _symbol(stock: StockSpec, element: QrElement, box: Box, claim: str) -> "Image":
+    """The symbol at whole dots a module, centred in a white image of the size of its place."""
     from PIL import Image
 
-    box = place(stock, element)
     rows = qr.modules(claim)
     side = needed_dots(element, len(rows))
     if side > box.width:
@@ -86,27 +107,13 @@ def _paste_symbol(bitmap: "Image", stock: StockSpec, element: QrElement, claim: 
         )
     symbol = Image.new("1", (len(rows), len(rows)), 1)
     symbol.putdata([0 if black else 1 for row in rows for black in row])
-    symbol = symbol.resize((side, side), Image.Resampling.NEAREST)
-    inset = (box.width - side) // 2
-    bitmap.paste(1, box.corners)
-    bitmap.paste(symbol, (box.left + inset, box.top + inset))
+    image = Image.new("1", (box.width, box.height), 1)
+    whole = Box(0, 0, box.width, box.height)
+    _paste_centred(image, symbol.resize((side, side), Image.Resampling.NEAREST), whole)
+    return image
 
 
-def _paste_text(
-    bitmap: "Image",
-    stock: StockSpec,
-    element: TextElement,
-    texts: Mapping[str, str],
-    where: str,
-) -> None:
-    from PIL import ImageChops
-
-    from eol_inject.label.text import draw
-
-    filled = values.fill(element.text, texts, element=where, optional=element.optional)
-    if filled is None:
-        return
-    box = place(stock, element)
-    ink = draw(stock, element, box, filled, where)
-    behind = bitmap.crop(box.corners)
-    bitmap.paste(ImageChops.logical_and(behind, ink), (box.left, box.top))
+def _paste_centred(bitmap: "Image", image: "Image", box: Box) -> None:
+    left = box.left + (box.width - image.width) // 2
+    top = box.top + (box.height - image.height) // 2
+    bitmap.paste(image, (left, top))

@@ -3,9 +3,9 @@
 Places are millimetres from the label's top left corner; the renderer turns them into whole dots.
 """
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from eol_inject.specs import Spec
 
@@ -77,6 +77,12 @@ class TextElement(Spec):
     bold: bool = False
     optional: bool = Field(False, description="Left out, not refused, where a field has no value")
 
+    @model_validator(mode="after")
+    def _shrinks(self) -> Self:
+        if self.least_pt is not None and self.least_pt > self.size_pt:
+            raise ValueError("least_pt is above size_pt")
+        return self
+
 
 class LineElement(Spec):
     """A straight rule, horizontal or vertical."""
@@ -89,7 +95,45 @@ class LineElement(Spec):
     dots: int = Field(1, ge=1, le=40, description="Thickness in printer dots")
 
 
-Element = Annotated[QrElement | TextElement | LineElement, Field(discriminator="kind")]
+class BoxElement(Spec):
+    """A rectangle's outline; text may stand inside it."""
+
+    kind: Literal["box"]
+    x_mm: float = Field(ge=0)
+    y_mm: float = Field(ge=0)
+    width_mm: float = Field(gt=0)
+    height_mm: float = Field(gt=0)
+    dots: int = Field(1, ge=1, le=40, description="Thickness in printer dots")
+
+
+class ImageElement(Spec):
+    """A picture, such as a logo: a 1-bit PNG beside the template, one pixel a dot."""
+
+    kind: Literal["image"]
+    x_mm: float = Field(ge=0)
+    y_mm: float = Field(ge=0)
+    width_mm: float = Field(gt=0, description="The picture is centred in this place, or fails")
+    height_mm: float = Field(gt=0)
+    file: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,60}\.png$", description="Name only")
+
+
+class Code128Element(Spec):
+    """A Code 128 bar code; quiet zones of 10 modules are part of its width."""
+
+    kind: Literal["code128"]
+    x_mm: float = Field(ge=0)
+    y_mm: float = Field(ge=0)
+    width_mm: float = Field(gt=0)
+    height_mm: float = Field(ge=3)
+    module_dots: int = Field(2, ge=2, le=20, description="Printer dots of the narrowest bar")
+    text: str = Field(min_length=1, max_length=100)
+    optional: bool = Field(False, description="Left out, not refused, where a field has no value")
+
+
+Element = Annotated[
+    QrElement | TextElement | LineElement | BoxElement | ImageElement | Code128Element,
+    Field(discriminator="kind"),
+]
 
 
 class WatermarkSpec(Spec):

@@ -10,8 +10,8 @@ from importlib import resources
 from typing import TYPE_CHECKING, Final
 
 from eol_inject.errors import RecordError
+from eol_inject.label.geometry import Box, line_height
 from eol_inject.label.spec import StockSpec, TextElement
-from eol_inject.label.template import Box, line_height
 
 if TYPE_CHECKING:
     from PIL.Image import Image

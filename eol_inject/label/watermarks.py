@@ -8,7 +8,8 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from eol_inject.errors import UsageError
-from eol_inject.label.template import Template, watermark_box
+from eol_inject.label.geometry import watermark_box
+from eol_inject.label.template import Template
 from eol_inject.label.text import widest_px, word_image
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from PIL import ImageChops
 
 from eol_inject.errors import EolError
 from eol_inject.label import Label, Template, render
+from eol_inject.label.geometry import place
 from eol_inject.label.spec import TextElement
-from eol_inject.label.template import place
 from eol_inject.unit import ClaimCode, Identifier, Proven, Unit
 
 MakeProven = Callable[..., Proven]

@@ -10,8 +10,9 @@ from PIL import Image, ImageChops
 
 from eol_inject.errors import EolError, RecordError, UsageError
 from eol_inject.label import Template, load_template, qr, render
+from eol_inject.label.geometry import place
 from eol_inject.label.spec import QrElement, TextElement
-from eol_inject.label.template import make_template, place
+from eol_inject.label.template import make_template
 from eol_inject.label.values import collect, fill
 from eol_inject.resources import folder
 from eol_inject.unit import ClaimCode, Identifier, Proven, Secret, Unit
@@ -128,7 +129,7 @@ def test_a_symbol_that_outgrew_its_place_fails(make_proven: MakeProven) -> None:
         "stock": {"width_mm": 25, "height_mm": 25, "dpi": 203},
         "elements": [{"kind": "qr", "x_mm": 1, "y_mm": 1, "max_mm": 18.6}],
     }
-    small = make_template("small", "0" * 64, table)
+    small = make_template("small", b"", table, read_file=lambda _: b"")
     claim = ClaimCode.parse("sqr_gCCsLSydh3d0ArmZj50l9zr79JXVooBR+123456")
     assert _refusal(make_proven(claim=claim), small) == "label.symbol_too_large"
 

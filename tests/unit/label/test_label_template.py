@@ -38,9 +38,13 @@ def table() -> Table:
     )
 
 
+def make(table: Table, picture: bytes = b"") -> Template:
+    return make_template("t", b"", table, read_file=lambda _: picture)
+
+
 def _refused(table: Table) -> UsageError:
     with pytest.raises(UsageError) as caught:
-        make_template("t", "0" * 64, table)
+        make(table)
     return caught.value
 
 
@@ -159,7 +163,7 @@ def test_the_watermark_keeps_out_of_the_symbol(table: Table) -> None:
 def test_a_field_that_is_not_declared_is_refused(table: Table) -> None:
     """``profile check`` proves that the label will have every value it names."""
     table["elements"][1]["text"] = "{colour}"
-    template = make_template("t", "0" * 64, table)
+    template = make(table)
     check_template(template, ("colour",))
     with pytest.raises(UsageError) as caught:
         check_template(template, ("color",))
@@ -172,7 +176,7 @@ def test_names_every_label_has_need_no_declaration(table: Table) -> None:
     names = "unit unit.mac unit.serial unit_kind product product_name lot tail role date slot"
     for name in names.split():
         table["elements"][1]["text"] = f"{{{name}}}"
-        check_template(make_template("t", "0" * 64, table), ())
+        check_template(make(table), ())
 
 
 @pytest.mark.parametrize("field", ["tail", "lot", "date"])
@@ -186,7 +190,7 @@ def test_a_declared_field_cannot_take_the_place_of_a_fact(template: Template, fi
 def test_a_longer_organization_is_measured_before_the_run(table: Table) -> None:
     """Six digits grow the symbol to version 4: a place for version 3 fails, it is not shrunk."""
     table["elements"][0]["max_mm"] = 18.6
-    template = make_template("t", "0" * 64, table)
+    template = make(table)
     check_template(template, (), organization=99999)
     with pytest.raises(UsageError) as caught:
         check_template(template, (), organization=100000)
