@@ -2,7 +2,6 @@
 
 import sys
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -10,15 +9,13 @@ import click
 from eol_inject.cli.answer import Answer, tell
 from eol_inject.cli.asking import Terminal
 from eol_inject.cli.common import Workplace, json_option, with_workplace
-from eol_inject.errors import StationError
 from eol_inject.events import Question
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
+    from eol_inject.acts.import_tokens import ImportReport
     from eol_inject.ledger import Count
-    from eol_inject.ledger.model import ImportResult
-    from eol_inject.tokens import Batch
 
 
 @click.group()
@@ -69,48 +66,49 @@ def import_(
     where there is none.
     """
     from eol_inject import profiles
+    from eol_inject.acts.import_tokens import import_tokens
     from eol_inject.tokens import open_source
 
     spec = profiles.load(profile).spec if profile else None
     named = product or (spec.product.id if spec else None)
     if named is None:
         raise click.UsageError("Give --product or --profile: whose tokens are these?")
+    wanted = org or (spec.product.organization if spec else None)
     batch = open_source(
         source,
         stdin=sys.stdin.buffer,
         mapping=_mapping(pairs),
-        organization=org or (spec.product.organization if spec else None),
+        organization=wanted,
         fields=spec.fields if spec else {},
     )
     with closing(workplace.open_ledger(create=True)) as ledger:
-        done = ledger.import_tokens(
-            batch.tokens,
+        done = import_tokens(
+            ledger,
+            batch,
             product=named,
             lot=lot,
-            organization=batch.organization,
-            source_sha256=batch.sha256,
+            organization=wanted,
             operator=workplace.operator,
-            progress=_progress(),
+            progress=_progress,
         )
-        info = ledger.info
-    deleted = _delete(batch.path, delete)
+        kind = ledger.info.kind.value
+    deleted = _delete(done, delete)
     return Answer(
         data={
-            "ledger": info.id,
-            "kind": info.kind.value,
+            "kind": kind,
             "product": named,
             "lot": lot,
-            "organization": batch.organization,
-            "source": {"kind": batch.kind, "sha256": batch.sha256, "deleted": deleted},
-            "columns": dict(batch.columns),
+            "organization": done.organization,
+            "source": {"kind": done.kind, "sha256": done.sha256, "deleted": deleted},
+            "columns": dict(done.columns),
             "read": done.new + done.known,
             "new": done.new,
             "known": done.known,
             "bound": done.bound,
             "without_claim": done.without_claim,
-            "notes": list(batch.notes),
+            "notes": list(done.notes),
         },
-        lines=_words(batch, done, f"{info.kind} ledger", lot),
+        lines=_words(done, kind),
     )
 
 
@@ -151,31 +149,29 @@ def _mapping(pairs: "Sequence[str]") -> dict[str, str]:
     return mapping
 
 
-def _progress() -> "Callable[[int], None]":
-    def show(rows: int) -> None:
-        if rows % 100_000 == 0:
-            tell(f"{rows} rows read")
-
-    return show
+def _progress(rows: int) -> None:
+    if rows % 100_000 == 0:
+        tell(f"{rows} rows read")
 
 
-def _delete(path: Path | None, delete: bool | None) -> bool:
+def _delete(done: "ImportReport", delete: bool | None) -> bool:
     """Delete the source where that was said or is answered; True where it is gone."""
-    if path is None:
+    from eol_inject.acts.import_tokens import delete_source
+
+    if done.source is None:
         return False
+    for phrase in done.exposure:
+        tell(phrase)
     if delete is None:
-        delete = Terminal().yes(Question.DELETE_SOURCE, path=str(path))
-    if delete:
-        try:
-            path.unlink()
-        except OSError as error:
-            raise StationError("tokens.not_deleted", path=str(path), why=error.strerror) from error
-        return True
-    tell(f"{path} holds every AuthToken in the clear: delete it, or lock it away.")
-    return False
+        delete = Terminal().yes(Question.DELETE_SOURCE, path=str(done.source))
+    if not delete:
+        return False
+    for phrase in delete_source(done.source, sha256=done.sha256).notes:
+        tell(phrase)
+    return True
 
 
-def _words(batch: "Batch", done: "ImportResult", ledger: str, lot: str) -> list[str]:
+def _words(done: "ImportReport", kind: str) -> list[str]:
     from eol_inject import report
 
     facts = {
@@ -184,11 +180,11 @@ def _words(batch: "Batch", done: "ImportResult", ledger: str, lot: str) -> list[
         "known already": done.known,
         "bound to a unit": done.bound,
         "without QR token": done.without_claim,
-        "lot": lot,
-        "into": ledger,
-        **{f"column '{header}'": name for header, name in batch.columns.items()},
+        "lot": done.lot,
+        "into": f"{kind} ledger",
+        **{f"column '{header}'": name for header, name in done.columns.items()},
     }
-    return [report.pairs(facts), *(f"note: {note}" for note in batch.notes)]
+    return [report.pairs(facts), *(f"note: {note}" for note in done.notes)]
 
 
 def _table(counts: "Sequence[Count]") -> str:
