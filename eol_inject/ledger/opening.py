@@ -77,7 +77,7 @@ def prepare(
 
 
 def _meta(conn: sa.Connection) -> dict[str, str]:
-    return dict(conn.execute(sa.select(meta.c.key, meta.c.value)).tuples().all())
+    return {row.key: row.value for row in conn.execute(sa.select(meta.c.key, meta.c.value))}
 
 
 def _found(conn: sa.Connection, keys: Keys, kind: Kind, ledger_id: str, at: datetime) -> None:
