@@ -1,17 +1,15 @@
 """Pure readers of what a unit holds, over ``read(address, size)``. Shares no code with ``image/``.
 
 ``inspect`` looks at every place where the firmware would look; ``classify`` says whose the tokens
-found are; ``check_seal`` and ``decode_region`` judge the bytes that were read back.
+found are; ``decode_region``, ``check_seal`` and ``against_golden`` judge what was read back.
 """
 
-from typing import Literal
-
-from eol_inject.verify import blnkopt
 from eol_inject.verify.application import Seal, check_seal
 from eol_inject.verify.composed import ComposedReader, Md5, Proved, prove
 from eol_inject.verify.content import Content as RegionContent
 from eol_inject.verify.content import PlaceState
 from eol_inject.verify.flash import Reader
+from eol_inject.verify.golden import against_golden
 from eol_inject.verify.holding import (
     Holder,
     Holding,
@@ -22,6 +20,7 @@ from eol_inject.verify.holding import (
     torn_error,
 )
 from eol_inject.verify.places import Findings, Place, PlaceKind, TableState, stale_nvs
+from eol_inject.verify.regions import decode_region, differing_values
 from eol_inject.verify.spec import InspectSpec, Where
 from eol_inject.verify.survey import inspect
 
@@ -42,9 +41,11 @@ __all__ = [
     "Seal",
     "TableState",
     "Where",
+    "against_golden",
     "check_seal",
     "classify",
     "decode_region",
+    "differing_values",
     "disagreement",
     "distinct",
     "inspect",
@@ -52,10 +53,3 @@ __all__ = [
     "stale_nvs",
     "torn_error",
 ]
-
-
-def decode_region(data: bytes, kind: Literal["blnkopt"]) -> RegionContent:
-    """What the region in ``data``, all of it and nothing else, says to the firmware."""
-    match kind:
-        case "blnkopt":
-            return blnkopt.decode(data, exact=True)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from eol_inject.verify import blnkopt, edgent, nvs
+from eol_inject.verify import blnkopt, edgent, nvs, regions
 from eol_inject.verify.application import Application, read_application
 from eol_inject.verify.content import Content, PlaceState
 from eol_inject.verify.flash import Flash, Reader, is_erased
@@ -46,10 +46,10 @@ def inspect(
     """
     flash = Flash(read, flash_size)
     plan = layout(flash, where, planned_table)
-    regions = [region for slot in plan.slots for region in _regions(flash, slot, where)]
-    starting = [r for r in regions if r.starts and r.place.bootable]
+    found = [region for slot in plan.slots for region in _regions(flash, slot, where)]
+    starting = [r for r in found if r.starts and r.place.bootable]
     saved = [_look_at_saved(flash, place) for place in plan.saved]
-    places = [region.place for region in regions] + [p for s in saved for p in s.places]
+    places = [region.place for region in found] + [p for s in saved for p in s.places]
     used = _used(starting, [p for s in saved if s.saved.live for p in s.places])
     stale = [s for s in saved if s.beats]
     return Findings(
@@ -114,10 +114,10 @@ def _find(flash: Flash, app: Application, end: int, where: Where) -> list[tuple[
         at = app.address + where.hint
         hint = flash.upto(at, blnkopt.WINDOW, end) if at < end else b""
         if hint.startswith(blnkopt.TAG):
-            return [(at, blnkopt.decode_found(hint, where.size))]
+            return [(at, regions.decode_found(hint, where.size))]
     for segment in app.rodata_first():
         found = [
-            (at, blnkopt.decode_found(flash.upto(at, blnkopt.WINDOW, segment.end), None))
+            (at, regions.decode_found(flash.upto(at, blnkopt.WINDOW, segment.end), None))
             for at in _search(flash, segment.address, segment.end)
         ]
         if found:
