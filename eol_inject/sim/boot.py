@@ -140,7 +140,7 @@ def _partitions(flash: Flash) -> list[_Partition]:
 
 
 def _order(flash: Flash, table: list[_Partition]) -> Iterator[_Partition]:
-    """Applications in the order the bootloader tries them: the chosen, those before, those after."""
+    """Applications as the bootloader tries them: the chosen, those before, those after."""
     factory = next((part for part in table if (part.kind, part.subtype) == (0, 0)), None)
     slots = sorted(
         (part for part in table if part.kind == 0 and part.subtype & 0xF0 == 0x10),  # noqa: PLR2004
@@ -178,7 +178,8 @@ def _checked(flash: Flash, offset: int, size: int, board: Board) -> bytes:
     raw = flash.read(offset, size)
     if raw[0] != _V1_MAGIC:
         raise _Refused(
-            f"E (88) esp_image: image at 0x{offset:x} has invalid magic byte (nothing flashed here?)"
+            f"E (88) esp_image: image at 0x{offset:x} has invalid magic byte"
+            " (nothing flashed here?)"
         )
     (chip_id,) = struct.unpack_from("<H", raw, 12)
     if chip_id != board.model.chip.image_chip_id:

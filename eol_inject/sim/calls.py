@@ -4,8 +4,8 @@ import json
 import struct
 from typing import TYPE_CHECKING, Any
 
+from eol_inject.sim import faults
 from eol_inject.sim.board import Board
-from eol_inject.sim.faults import Fault
 
 if TYPE_CHECKING:
     from eol_inject.sim.server import Server
@@ -20,7 +20,8 @@ def join(head: dict[str, Any], data: bytes = b"") -> bytes:
 def split(payload: bytes) -> tuple[dict[str, Any], bytes]:
     """The opposite of ``join``."""
     (length,) = struct.unpack_from("<I", payload)
-    return json.loads(payload[4 : 4 + length]), payload[4 + length :]
+    head: dict[str, Any] = json.loads(payload[4 : 4 + length])
+    return head, payload[4 + length :]
 
 
 class Calls:
@@ -74,8 +75,8 @@ class Calls:
             "fired": machine.faults.fired,
         }
 
-    def _do_faults(self, _data: bytes, faults: list[str]) -> None:
-        self._server.machine.rearm([Fault.parse(text) for text in faults])
+    def _do_faults(self, _data: bytes, armed: list[str]) -> None:
+        self._server.machine.rearm([faults.parse(text) for text in armed])
 
     def _do_unplug(self, _data: bytes) -> None:
         self._server.machine.unplug()

@@ -114,7 +114,7 @@ def _spawn(unit: SimUrl, folder: Path) -> str:
     """Start the server; gives ``ready``, or ``exists`` where another was faster."""
     root = Path(__file__).parents[2]
     # -S: site-packages cost more to set up than all the rest of the start; -E, an empty
-    # environment and a fixed working folder: the server finds this very package and inherits nothing
+    # environment and a fixed working folder: the server finds this package and inherits nothing
     command = [sys.executable, "-E", "-s", "-S", "-m", "eol_inject.sim.server", "--unit", unit.id]
     birth = json.dumps({**unit.birth(), "folder": str(folder)}) + "\n"
     detached = (
@@ -130,7 +130,7 @@ def _spawn(unit: SimUrl, folder: Path) -> str:
         env=_bare_environment(),
         cwd=root,
         text=True,
-        **detached,  # type: ignore[call-overload]
+        **detached,
     )
     try:
         said, wrong = _first_line(process, birth)
@@ -160,5 +160,4 @@ def _first_line(process: "subprocess.Popen[str]", birth: str) -> tuple[str, str]
 
 def _bare_environment() -> dict[str, str]:
     """Nothing; on Windows sockets need to know where the system is."""
-    root = os.environ.get("SYSTEMROOT") if os.name == "nt" else None
-    return {"SYSTEMROOT": root} if root else {}
+    return {"SYSTEMROOT": os.path.expandvars("%SystemRoot%")} if os.name == "nt" else {}

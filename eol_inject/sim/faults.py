@@ -8,7 +8,7 @@
 import random
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Final, Self
+from typing import Final
 
 from eol_inject.chips import SECTOR
 
@@ -75,7 +75,8 @@ FAULTS: Final[dict[str, Row]] = {
         Row("busy", Act.GATE, "another program holds the port", phases=_NONE),
         Row("hang", Act.HANG, "answers nothing more until the next reset", Phase.WRITE, _ANY),
         Row("unplug", Act.UNPLUG, "the port goes away", Phase.WRITE, _ANY),
-        Row("swap", Act.SWAP, "from then on another unit answers, without a gap", Phase.WRITE, _ANY),
+        Row("swap", Act.SWAP, "from then on another unit answers, without a gap", Phase.WRITE,
+            _ANY),
         Row("swap_unplug", Act.SWAP_UNPLUG, "the port drops, then another unit is there",
             Phase.WRITE, _ANY),
         Row("brownout", Act.BROWNOUT, "the supply dips: the chip resets", Phase.ERASE, _ANY),
@@ -107,48 +108,51 @@ class Fault:
     above: int = 0
     """Only at baud rates above this."""
 
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read one ``fault=``. Raises ``ValueError`` with the reason."""
-        head, *modifiers = text.split(",")
-        head, _, value = head.partition("=")
-        name, _, where = head.partition("@")
-        row = FAULTS.get(name)
-        if row is None:
-            raise ValueError(f"unknown fault '{name}'; known: {', '.join(FAULTS)}")
-        fault = cls(row, row.phase, value=float(value) if value else row.value)
-        if where:
-            fault = fault._at(where)
-        elif row.act is Act.CELL:
-            raise ValueError(f"{name} needs an address: {name}@0x9000")
-        for modifier in modifiers:
-            fault = fault._but(modifier)
-        return fault._counted()
 
-    def _at(self, where: str) -> Self:
-        if self.row.act is Act.CELL:
-            return replace(self, address=int(where, 0) // SECTOR * SECTOR)
-        phase, _, after = where.partition(":")
-        if phase not in {str(one) for one in self.row.phases}:
-            raise ValueError(f"{self.row.name} cannot happen at '{phase}'")
-        return replace(self, phase=Phase(phase), after=int(after, 0) if after else 0)
+def parse(text: str) -> Fault:
+    """Read one ``fault=``. Raises ``ValueError`` with the reason."""
+    head, *modifiers = text.split(",")
+    head, _, value = head.partition("=")
+    name, _, where = head.partition("@")
+    row = FAULTS.get(name)
+    if row is None:
+        raise ValueError(f"unknown fault '{name}'; known: {', '.join(FAULTS)}")
+    fault = Fault(row, row.phase, value=float(value) if value else row.value)
+    if where:
+        fault = _at(fault, where)
+    elif row.act is Act.CELL:
+        raise ValueError(f"{name} needs an address: {name}@0x9000")
+    for modifier in modifiers:
+        fault = _but(fault, modifier)
+    return _counted(fault)
 
-    def _but(self, modifier: str) -> Self:
-        key, _, value = modifier.partition("=")
-        if key == "back" and self.row.act is Act.UNPLUG:
-            return replace(self, back_s=float(value))
-        if key == "above":
-            return replace(self, above=int(value))
-        if key[:1] == "x" and key[1:].isdigit() and not value:
-            return replace(self, times=int(key[1:]))
-        raise ValueError(f"'{modifier}' is none of xN, back=SECONDS (unplug), above=BAUD")
 
-    def _counted(self) -> Self:
-        """Turn a VALUE that counts occurrences into ``times``."""
-        counts = self.row.name in {"flaky_reset", "stub_fail", "drop"}
-        if counts and self.value is not None and self.value >= 1 and self.times is None:
-            return replace(self, times=1 if self.row.name == "drop" else int(self.value))
-        return self
+def _at(fault: Fault, where: str) -> Fault:
+    if fault.row.act is Act.CELL:
+        return replace(fault, address=int(where, 0) // SECTOR * SECTOR)
+    phase, _, after = where.partition(":")
+    if phase not in {str(one) for one in fault.row.phases}:
+        raise ValueError(f"{fault.row.name} cannot happen at '{phase}'")
+    return replace(fault, phase=Phase(phase), after=int(after, 0) if after else 0)
+
+
+def _but(fault: Fault, modifier: str) -> Fault:
+    key, _, value = modifier.partition("=")
+    if key == "back" and fault.row.act is Act.UNPLUG:
+        return replace(fault, back_s=float(value))
+    if key == "above":
+        return replace(fault, above=int(value))
+    if key[:1] == "x" and key[1:].isdigit() and not value:
+        return replace(fault, times=int(key[1:]))
+    raise ValueError(f"'{modifier}' is none of xN, back=SECONDS (unplug), above=BAUD")
+
+
+def _counted(fault: Fault) -> Fault:
+    """Turn a VALUE that counts occurrences into ``times``."""
+    counts = fault.row.name in {"flaky_reset", "stub_fail", "drop"}
+    if counts and fault.value is not None and fault.value >= 1 and fault.times is None:
+        return replace(fault, times=1 if fault.row.name == "drop" else int(fault.value))
+    return fault
 
 
 class FaultBox:
@@ -158,7 +162,7 @@ class FaultBox:
     """
 
     def __init__(self, faults: list[Fault], seed: int) -> None:
-        self._chance = random.Random(seed)  # noise, never a secret
+        self._chance = random.Random(seed)  # noqa: S311  # noise that repeats itself, never a secret
         self._left: list[tuple[Fault, list[int | None]]] = []
         self._counts: dict[Phase, int] = {}
         self._spent: set[int] = set()

@@ -44,7 +44,7 @@ class Found:
 
 
 def start(image: bytes, config: bytes) -> Found:
-    """Decide as the firmware would. ``image``: the running application; ``config``: NVS or EEPROM."""
+    """Decide as the firmware would, from the running image and its NVS (or EEPROM sector)."""
     keys = _region(image)
     in_region = keys.get(b"auth", b"") if keys and b"ssid" in keys else b""
     region = "absent" if keys is None else "filled" if _TOKEN.fullmatch(in_region) else "blank"
@@ -75,7 +75,7 @@ def eeprom_token(sector: bytes) -> bytes:
 
 
 def nvs_token(partition: bytes) -> bytes:
-    """The token in namespace ``blynk``: the classic ``config`` blob, or the newer ``auth`` string."""
+    """The token in namespace ``blynk``: the classic ``config`` blob, or the newer ``auth``."""
     pages = [partition[at : at + SECTOR] for at in range(0, len(partition), SECTOR)]
     live = [page for page in pages if page[:4] in (b"\xfe\xff\xff\xff", b"\xfc\xff\xff\xff")]
     live.sort(key=lambda page: int.from_bytes(page[4:8], "little"))

@@ -17,7 +17,6 @@ from eol_inject.sim.loader import Loader
 from eol_inject.sim.models import MODELS, Model
 from eol_inject.sim.timing import (
     BOOT_LOOP_S,
-    OFF,
     POWER_BACK_S,
     SAMPLE_IO0_S,
     SETTLE_S,
@@ -88,7 +87,7 @@ class Machine:
         self.faults = FaultBox(config.faults, config.seed)
         self.timing: Timing = TIMINGS[config.timing]
         self.leak = config.leak
-        self._chance = random.Random(config.seed)  # garbage at the wrong baud rate, no secret
+        self._chance = random.Random(config.seed)  # noqa: S311  # garbage at the wrong baud rate
         self.boards = [self._new_board(config.mac)]
         self._active = 0
         self.plugged = True
@@ -136,7 +135,7 @@ class Machine:
             secure_boot=config.secure_boot,
             flash_encryption=config.flash_encryption,
             secure_download=config.secure_download,
-            bad_sector=lambda sector: self.faults.bad_sector(sector),
+            bad_sector=self.faults.bad_sector,
             baud=lambda: self.baud,
         )
         for address, data in config.images:
@@ -156,7 +155,7 @@ class Machine:
         self._lines = (False, False)
 
     def set_lines(self, *, dtr: bool, rts: bool) -> None:
-        """The usual two-transistor circuit: EN = not(RTS and not DTR), IO0 = not(DTR and not RTS)."""
+        """Two transistors: EN = not(RTS and not DTR), IO0 = not(DTR and not RTS)."""
         was_low = _en_low(self._lines)
         self._lines = (dtr, rts)
         if not self.plugged:

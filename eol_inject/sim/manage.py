@@ -32,7 +32,7 @@ class UnitInfo:
     """As esptool prints it."""
     pid: int
     rfc2217: str | None
-    """``rfc2217://127.0.0.1:PORT?ign_set_control``, once ``listen`` was asked."""
+    """``rfc2217://127.0.0.1:PORT``, once ``listen`` was asked."""
     socket: str | None
     """``socket://127.0.0.1:PORT``, likewise."""
 
@@ -76,7 +76,10 @@ def stop(text: str) -> bool:
     link = client.reach_running(folder, name)
     if link is None:
         return False
-    _ask(link, {"act": "stop"})
+    with link.sock as sock:
+        sock.sendall(pack(Kind.CALL, join({"act": "stop"})))
+        while sock.recv(65536):
+            pass  # it hangs up when nothing of it is left
     return True
 
 
@@ -123,7 +126,7 @@ def set_faults(text: str, *faults: str) -> None:
     """Arm these faults and no others (none: the unit is well again, and plugged in)."""
     for fault in faults:
         url.check_fault(fault)
-    _call(text, {"act": "faults", "faults": list(faults)})
+    _call(text, {"act": "faults", "armed": list(faults)})
 
 
 def unplug(text: str) -> None:
@@ -190,6 +193,6 @@ def _info(record: records.Record) -> UnitInfo:
         record.chip,
         ":".join(record.mac[at : at + 2] for at in range(0, 12, 2)),
         record.pid,
-        f"rfc2217://127.0.0.1:{record.rfc2217}?ign_set_control" if record.rfc2217 else None,
+        f"rfc2217://127.0.0.1:{record.rfc2217}" if record.rfc2217 else None,
         f"socket://127.0.0.1:{record.socket}" if record.socket else None,
     )

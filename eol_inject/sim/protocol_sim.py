@@ -5,18 +5,25 @@ virtual ports". What a real port would raise, this one raises: ``SerialException
 (unplugged), ``EBUSY`` (held), ``EIO`` (gone while open).
 """
 
+import contextlib
 import errno
 import socket
 import threading
 import time
-from typing import Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
 
 from serial.serialutil import PortNotOpenError, SerialBase, SerialException, SerialTimeoutException
 
 from eol_inject.sim import client, url
 from eol_inject.sim.frames import Kind, Unpacker, pack
 
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
 _FLUSH_S: Final = 5.0
+_TURN_S: Final = 0.01
+"""How long a thread waits for another that is taking bytes."""
 _WRITE_S: Final = 30.0
 """Longest wait for the server to take bytes where the host sets no limit."""
 
@@ -43,15 +50,15 @@ class Serial(SerialBase):
 
         Raises ``SerialException`` as a real port does, ``UsageError`` for a URL that is none.
         """
-        if self._port is None:
+        if self.port is None:
             raise SerialException("Port must be configured before it can be used.")
         if self.is_open:
             raise SerialException("Port is already open.")
-        unit = url.parse(self._port)
+        unit = url.parse(self.port)
         try:
             link = client.reach(unit, "port")
         except client.Refused as refused:
-            raise _opening(self._port, refused) from None
+            raise _opening(self.port, refused) from None
         link.sock.settimeout(0)
         self._sock = link.sock
         self._writer = link.sock.dup()  # its own time limit, while another thread reads
@@ -63,7 +70,7 @@ class Serial(SerialBase):
         self._sent_baud, self._sent_lines = 0, -1
         self.is_open = True
         # esptool tries its ioctl reset on every other POSIX port, and an ioctl needs a real one
-        self.name = "rfc2217:" + self._port
+        self.name = "rfc2217:" + self.port
         self._reconfigure_port()
         self._send_lines()
         for kind, payload in link.frames:
@@ -76,18 +83,16 @@ class Serial(SerialBase):
         self.is_open = False
         for sock in (self._sock, self._writer):
             if sock is not None:
-                try:
+                with contextlib.suppress(OSError):  # the other side was faster
                     sock.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    pass  # the other side was faster
                 sock.close()
         self._sock = self._writer = None
 
-    def _reconfigure_port(self, force_update: bool = False) -> None:  # noqa: ARG002
+    def _reconfigure_port(self, force_update: bool = False) -> None:
         """Called at every change of any setting: only a new baud rate means something."""
-        if self._baudrate != self._sent_baud:
-            self._sent_baud = self._baudrate
-            self._send(pack(Kind.BAUD, self._baudrate.to_bytes(4, "little")))
+        if self.baudrate != self._sent_baud:
+            self._sent_baud = self.baudrate
+            self._send(pack(Kind.BAUD, self.baudrate.to_bytes(4, "little")))
 
     # -- lines -------------------------------------------------------------------------------
 
@@ -101,7 +106,7 @@ class Serial(SerialBase):
         """A break means nothing to these chips."""
 
     def _send_lines(self) -> None:
-        lines = bool(self._dtr_state) | bool(self._rts_state) << 1
+        lines = bool(self.dtr) | bool(self.rts) << 1
         if lines != self._sent_lines:
             self._sent_lines = lines
             self._send(pack(Kind.LINES, bytes((lines,))))
@@ -143,7 +148,7 @@ class Serial(SerialBase):
     def read(self, size: int = 1) -> bytes:
         """Up to ``size`` bytes; fewer, or ``b""``, when the time is over."""
         self._check()
-        deadline = None if self._timeout is None else time.monotonic() + self._timeout
+        deadline = None if self.timeout is None else time.monotonic() + self.timeout
         while len(self._input) < size:
             if self._gone:
                 if self._input:
@@ -153,19 +158,17 @@ class Serial(SerialBase):
             if left is not None and left <= 0:
                 self._pump(0)
                 break
-            self._pump(left)
+            self._pump(left, lambda: len(self._input) >= size)
         with self._taking:
             data = bytes(self._input[:size])
             del self._input[:size]
         return data
 
-    def write(self, b: bytes, /) -> int:
+    def write(self, b: "Buffer", /) -> int:
         """All of ``b``. Raises ``SerialException`` when the unit is gone."""
-        data = bytes(b)
+        data = bytes(memoryview(b))
         if self._writer is not None:
-            self._writer.settimeout(
-                _WRITE_S if self._write_timeout is None else self._write_timeout
-            )
+            self._writer.settimeout(_WRITE_S if self.write_timeout is None else self.write_timeout)
         self._send(pack(Kind.DATA, data))
         return len(data)
 
@@ -175,11 +178,12 @@ class Serial(SerialBase):
 
     def reset_input_buffer(self) -> None:
         """Drop what arrived, and what was on its way when this was called."""
-        self._flushes += 1
+        with self._taking:
+            self._flushes += 1
         self._send(pack(Kind.FLUSH))
         deadline = time.monotonic() + _FLUSH_S
         while self._flushes and not self._gone and time.monotonic() < deadline:
-            self._pump(deadline - time.monotonic())
+            self._pump(deadline - time.monotonic(), lambda: not self._flushes)
         with self._taking:
             self._input.clear()
 
@@ -203,9 +207,21 @@ class Serial(SerialBase):
             self._gone = True
             raise SerialException(errno.EIO, f"write failed: {error}") from error
 
-    def _pump(self, wait_s: float | None) -> None:
-        """Take what the server sent, waiting for the first of it at most ``wait_s``."""
+    def _pump(self, wait_s: float | None, done: Callable[[], bool] = lambda: False) -> None:
+        """Take what the server sent, waiting for the first of it at most ``wait_s``.
+
+        One thread at a time takes; another may have taken what makes this one ``done``.
+        """
         self._check()
+        if not self._taking.acquire(timeout=0 if wait_s == 0 else _TURN_S):
+            return
+        try:
+            if not done():
+                self._take_some(wait_s)
+        finally:
+            self._taking.release()
+
+    def _take_some(self, wait_s: float | None) -> None:
         sock = self._sock
         if sock is None or self._gone:
             return
@@ -220,10 +236,8 @@ class Serial(SerialBase):
             raise PortNotOpenError
         if not data:
             self._gone = True
-            return
-        with self._taking:
-            for kind, payload in self._unpacker.feed(data):
-                self._take(kind, payload)
+        for kind, payload in self._unpacker.feed(data):
+            self._take(kind, payload)
 
     def _take(self, kind: Kind, payload: bytes) -> None:
         if kind is Kind.DATA:

@@ -7,7 +7,6 @@ lock beside it for life, so a record without a held lock is stale.
 import json
 import os
 import stat
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -36,9 +35,10 @@ class Record:
 
 
 def default_folder() -> Path:
-    """In the system's temporary folder, one a user."""
-    user = os.getuid() if hasattr(os, "getuid") else "user"
-    return Path(tempfile.gettempdir()) / f"eol-inject-sim-{user}"
+    """In the user's runtime folder: gone after a restart, as the units are."""
+    import platformdirs
+
+    return platformdirs.user_runtime_path("eol-inject") / "sim"
 
 
 def checked(folder: Path) -> Path:

@@ -15,6 +15,8 @@ _WINBOND: Final = 0x40EF
 """Manufacturer and type of a W25Q flash, as RDID gives them, low byte first."""
 _SFDP: Final = 0x50444653
 _NO_FLASH: Final = 0xFFFFFF
+_RDID, _RDSFDP, _WRSR = 0x9F, 0x5A, 0x01
+_RDSR = (0x05, 0x35, 0x15)
 
 
 class Registers:
@@ -81,13 +83,13 @@ class Registers:
         answer = 0
         if not self.attached:
             answer = _NO_FLASH
-        elif command == 0x9F:  # RDID
+        elif command == _RDID:
             answer = self._flash_id
-        elif command == 0x5A:  # RDSFDP
+        elif command == _RDSFDP:
             answer = _SFDP if address == 0 else 0xFF
-        elif command in (0x05, 0x35, 0x15):  # RDSR 1 to 3
-            answer = self._status >> 8 * (0x05, 0x35, 0x15).index(command) & 0xFF
-        elif command == 0x01:  # WRSR
+        elif command in _RDSR:
+            answer = self._status >> 8 * _RDSR.index(command) & 0xFF
+        elif command == _WRSR:
             self._status = self._words.get(spi.base + spi.w0, 0) & 0xFFFF
             return
         self._words[spi.base + spi.w0] = answer

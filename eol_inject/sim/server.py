@@ -17,9 +17,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from eol_inject.sim import records
+from eol_inject.sim import faults, records
 from eol_inject.sim.calls import Calls
-from eol_inject.sim.faults import Fault
 from eol_inject.sim.frames import Kind, Unpacker, pack
 from eol_inject.sim.locks import try_lock
 from eol_inject.sim.loop import Loop
@@ -119,7 +118,7 @@ class Server:
         self._listener = listener
         self._holder: Connection | None = None
         self._connections: set[Connection] = set()
-        self._declared: list[str] = birth["faults"]
+        self.declared: list[str] = birth["faults"]
         self._idle_s: float = birth["idle"]
         self._left_at = time.monotonic()
         self.machine = Machine(_config(birth), self)
@@ -136,15 +135,18 @@ class Server:
         listener.setblocking(False)
         self.loop.reader(listener, self._accept)
 
-    def publish(self, **changes: int) -> None:
-        """Say where we are; ``changes`` are TCP ports of listeners."""
-        self.record = replace(self.record, pid=os.getpid(), **changes)
+    def publish(self, rfc2217: int = 0, socket: int = 0) -> None:
+        """Say where we are, and the TCP ports of listeners."""
+        self.record = replace(self.record, pid=os.getpid(), rfc2217=rfc2217, socket=socket)
         records.publish(self.folder, self.record)
 
     def run(self) -> None:
         """Until told to stop or nobody came for a while."""
         self._tick()
         self.loop.run()
+
+    def close(self) -> None:
+        """Hang up on everybody."""
         for connection in list(self._connections):
             connection.close()
         self._listener.close()
@@ -250,10 +252,10 @@ class Server:
         if "leak" in live:
             self.machine.leak = live["leak"]
         self._idle_s = live.get("idle", self._idle_s)
-        faults = wish.get("faults")
-        if faults is not None and faults != self._declared:
-            self._declared = faults
-            self.machine.rearm([Fault.parse(text) for text in faults])
+        declared = wish.get("faults")
+        if declared is not None and declared != self.declared:
+            self.declared = declared
+            self.machine.rearm([faults.parse(text) for text in declared])
 
     def _open(self, connection: Connection) -> None:
         if self._holder is not None:
@@ -295,7 +297,7 @@ def _config(birth: dict[str, Any]) -> Config:
         seed=birth["seed"],
         timing=birth["timing"],
         leak=birth["leak"],
-        faults=[Fault.parse(text) for text in birth["faults"]],
+        faults=[faults.parse(text) for text in birth["faults"]],
     )
 
 
@@ -310,7 +312,7 @@ def _let_go() -> None:
     for stream in (0, 1, 2):
         os.dup2(null, stream)
     os.close(null)
-    os.chdir(os.path.abspath(os.sep))
+    os.chdir("/")
     try:
         import resource
     except ImportError:  # Windows
@@ -338,6 +340,7 @@ def main() -> int:
     finally:
         records.withdraw(folder, birth["id"])
         lock.close()
+        server.close()  # last: who asked us to stop waits for this, and then finds nothing left
     return 0
 
 

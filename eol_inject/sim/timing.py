@@ -35,7 +35,7 @@ class Timing:
     round_trip_s: float = 0.0
     """Host scheduling and USB frames, once a reply (USB 2.0 full speed: 1 ms frames)."""
     latency_timer_s: float = 0.0
-    """A reply shorter than one USB packet waits for it (FTDI default 16 ms; 1 ms as Linux allows)."""
+    """A reply shorter than one USB packet waits for it (FTDI: 16 ms; 1 ms as Linux allows)."""
     erase_sector_s: float = 0.0
     erase_block_s: float = 0.0
     program_page_s: float = 0.0
@@ -44,7 +44,7 @@ class Timing:
     command_s: float = 0.0
 
     def erase(self, address: int, size: int) -> float:
-        """Seconds to erase what ``[address, address + size)`` touches: 64 KiB blocks where they fit."""
+        """Seconds for the sectors that are touched, in 64 KiB blocks where those fit."""
         if not self.erase_sector_s:
             return 0.0
         at = address // SECTOR * SECTOR

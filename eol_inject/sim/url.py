@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from eol_inject.chips import CHIPS
 from eol_inject.errors import UsageError
-from eol_inject.sim.faults import Fault
+from eol_inject.sim import faults
 from eol_inject.sim.models import MODELS, Model
 from eol_inject.sim.timing import TIMINGS
 
@@ -22,10 +22,14 @@ DEFAULT_IDLE_S: Final = 15 * 60.0
 _SIZES: Final = {"kb": 1024, "k": 1024, "mb": 1024 * 1024, "m": 1024 * 1024}
 _SMALLEST, _LARGEST = 256 * 1024, 64 * 1024 * 1024
 _ESPRESSIF: Final = bytes.fromhex("a0764e5100")
+"""Begins the MAC of a unit that was given none."""
+_ESP8266_NUMBER: Final = 66
 _OPTIONS: Final = frozenset(
-    "mac id dir flash image secure_boot flash_encryption secure_download boot seed timing leak "
-    "idle fault".split()
-)
+    {
+        "mac", "id", "dir", "flash", "image", "secure_boot", "flash_encryption",
+        "secure_download", "boot", "seed", "timing", "leak", "idle", "fault",
+    }
+)  # fmt: skip
 _REPEATED: Final = frozenset({"fault", "image"})
 _BORN: Final = ("flash", "secure_boot", "flash_encryption", "secure_download", "boot", "seed")
 """What is settled when the unit is born; a later URL may repeat it, not change it."""
@@ -162,9 +166,8 @@ def _bad(option: str, value: str, why: str) -> UsageError:
 
 def _mac(text: str | None, model: Model) -> bytes:
     if text is None:
-        return _ESPRESSIF + bytes(
-            ((model.chip.image_chip_id if model.chip.image_chip_id is not None else 66),)
-        )
+        number = model.chip.image_chip_id
+        return _ESPRESSIF + bytes((_ESP8266_NUMBER if number is None else number,))
     bare = re.sub(r"[:.\-]", "", text)
     if not re.fullmatch(r"[0-9a-fA-F]{12}", bare):
         raise UsageError("device.sim_mac", value=text)
@@ -231,7 +234,7 @@ def _number(option: str, text: str | None) -> float | None:
 def check_fault(text: str) -> str:
     """``text`` itself if it is a fault. Raises ``UsageError("device.sim_fault")``."""
     try:
-        Fault.parse(text)
+        faults.parse(text)
     except ValueError as error:
         raise UsageError("device.sim_fault", fault=text, why=str(error)) from None
     return text
