@@ -77,7 +77,8 @@ class _Check:
         self.found.unused_images |= {*reader.claims, *reader.broken}
         self.reader = reader
         self._has_images = bool(self.found.unused_images)
-        self._hashes: dict[str, array[int]] = {}
+        self._auths, self._qrs = array("q"), array("q")
+        self._units: dict[str, array[int]] = {}
         self._first: UsageError | None = None
         self._wrong = 0
 
@@ -85,7 +86,8 @@ class _Check:
         """Check one row and remember what of it must not come twice."""
         try:
             parts = self.reader.parts(row, record)
-            self._agree(row, parts)
+            if parts.organization is not None:
+                self._agree(row, parts.organization)
             if self._has_images and parts.qr is None:
                 raise UsageError("tokens.image_missing", row=row, more="")
         except UsageError as error:
@@ -94,8 +96,11 @@ class _Check:
         found = self.found
         found.count += 1
         found.bound += bool(parts.bound)
-        for kind, key in _keys(parts):
-            self._hashes.setdefault(kind, array("q")).append(hash(key))
+        self._auths.append(hash(parts.auth))
+        if parts.qr is not None:
+            self._qrs.append(hash(parts.qr))
+        for identifier in parts.bound:
+            self._units.setdefault(identifier.kind, array("q")).append(hash(identifier.value))
         if self._has_images:
             found.unused_images.discard(parts.auth)
             if parts.auth not in self.reader.claims:
@@ -119,22 +124,20 @@ class _Check:
         """Hashes that came more than once, of any kind."""
         return {
             one
-            for hashes in self._hashes.values()
+            for hashes in (self._auths, self._qrs, *self._units.values())
             for one, other in pairwise(sorted(hashes))
             if one == other
         }
 
-    def _agree(self, row: int, parts: Parts) -> None:
+    def _agree(self, row: int, organization: int) -> None:
         """One source belongs to one organization."""
-        if parts.organization is None:
-            return
         if self.found.organization is None:
-            self.found.organization = parts.organization
-        if self.found.organization != parts.organization:
+            self.found.organization = organization
+        if self.found.organization != organization:
             raise UsageError(
                 "tokens.other_organization",
                 row=row,
-                found=parts.organization,
+                found=organization,
                 expected=self.found.organization,
                 more="",
             )

@@ -13,6 +13,7 @@ from typing import Final
 from eol_inject.errors import UsageError
 from eol_inject.tokens import cells
 from eol_inject.tokens.spec import FieldSpec
+from eol_inject.tokens.text import MAX_COLUMNS
 
 AUTH: Final = "auth_token"
 QR: Final = "qr_token"
@@ -43,6 +44,13 @@ _HEADERS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )  # fmt: skip
 """Headers that say which identifier a column holds, without case, blanks and punctuation."""
+_TOKEN_HEADERS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
+    {
+        AUTH: frozenset({"devicetoken", "authtoken", "deviceauthtoken", "devicetokens", "auth"}),
+        QR: frozenset({"qrtoken", "claimtoken", "claimcode", "qrcode", "qr"}),
+    }
+)
+"""Believed only where no column has the shape, so that the damage is reported by row."""
 _SECRET_HEADER: Final = re.compile(
     r"pass(?!ed)|secret|psk|private|credential|token|auth|\bpin\b|\bpuk\b|\bkey", re.IGNORECASE
 )
@@ -70,6 +78,8 @@ class Layout:
     dropped: tuple[int, ...]
     """Columns whose values are not kept, since nobody declared them and they may be secret."""
     has_header: bool
+    width: int
+    """Cells that a row may have; one with more has lost the quotes around a separator."""
 
     def meanings(self) -> Mapping[str, str]:
         """Header → what the column was taken as."""
@@ -102,29 +112,45 @@ def find(
     ``tokens.header_twice``, ``tokens.no_field_column``, ``tokens.field_is_token``.
     """
     has_header = _has_header(sample[0], mapping)
-    headers, body = _table(sample, has_header=has_header)
+    headers, body = _split(sample, has_header=has_header)
     if not body:
         raise UsageError("tokens.no_rows")
     names = _names(headers)
-    mapped = _mapped(headers, names, mapping, fields)
-    auth = _only(AUTH, cells.is_auth, names, body, mapped)
+    table = _Table(headers, names, body, _mapped(headers, names, mapping, fields))
+    auth = _only(AUTH, cells.is_auth, table)
     if auth is None:
         raise UsageError("tokens.no_auth_column", columns=_listed(names))
-    qr = _only(QR, cells.is_claim, names, body, mapped)
-    identifiers = _identifiers(headers, names, body, mapped, taken={auth, qr})
-    declared = _declared(headers, names, mapped, fields, tokens={auth, qr})
-    used = {auth, qr, *(field.index for field in declared)}
-    extra, dropped = _undeclared(headers, names, mapped, used)
-    taken_names = {field.name for field in declared}
+    qr = _only(QR, cells.is_claim, table)
+    identifiers = _identifiers(table, taken={auth, qr})
+    declared = _declared(table, fields, tokens={auth, qr})
+    taken = {field.name for field in declared}
+    extra, dropped = _undeclared(table, {auth, qr, *(field.index for field in declared)})
     return Layout(
         names=names,
         auth=auth,
         qr=qr,
         identifiers=identifiers,
-        fields=(*declared, *(field for field in extra if field.name not in taken_names)),
+        fields=(*declared, *(field for field in extra if field.name not in taken)),
         dropped=dropped,
         has_header=has_header,
+        width=len(sample[0]) if has_header else len(headers),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """The beginning of a table: its headers, as they are and as they may be shown, and rows."""
+
+    headers: Sequence[str]
+    names: tuple[str, ...]
+    body: Sequence[Sequence[str]]
+    mapped: Mapping[int, str]
+    """Column → what the operator says it is."""
+
+    def mostly(self, fits: Callable[[str], bool], index: int) -> bool:
+        """At least half of the filled cells fit: a damaged one is found later, with its row."""
+        filled = [row[index] for row in self.body if index < len(row) and cells.bare(row[index])]
+        return bool(filled) and 2 * sum(map(fits, filled)) >= len(filled)
 
 
 def _has_header(first: Sequence[str], mapping: Mapping[str, str]) -> bool:
@@ -136,25 +162,26 @@ def _has_header(first: Sequence[str], mapping: Mapping[str, str]) -> bool:
         return False
     if not any(cells.is_auth(cell) for cell in first):
         return True
-    if mapping and all(key.isdigit() for key in mapping):
+    if mapping and all(map(_number, mapping)):
         return False
     number = next(at for at, cell in enumerate(first, 1) if cells.is_auth(cell))
     raise UsageError("tokens.no_header", column=number)
 
 
-def _table(
+def _split(
     sample: Sequence[Sequence[str]], *, has_header: bool
 ) -> tuple[list[str], list[Sequence[str]]]:
     """Headers and rows, without the empty columns that spreadsheets leave at the right."""
     body = list(sample[1:] if has_header else sample)
-    first = [cells.value(cell).removeprefix("ï»¿") for cell in sample[0]] if has_header else []
-    width = len(first)
-    while width and not first[width - 1]:
-        width -= 1
-    for row in body:
-        filled = [at for at, cell in enumerate(row, 1) if cells.value(cell)]
-        width = max(width, filled[-1] if filled else 0)
-    return (first + [""] * width)[:width], body
+    if not has_header:
+        return [""] * max(map(len, sample)), body
+    headers = [cells.value(cell).removeprefix("ï»¿") for cell in sample[0]]
+    used = [
+        at
+        for at, header in enumerate(headers)
+        if header or any(at < len(row) and cells.value(row[at]) for row in body)
+    ]
+    return headers[: used[-1] + 1], body
 
 
 def _names(headers: Sequence[str]) -> tuple[str, ...]:
@@ -181,8 +208,8 @@ def _mapped(
         if target not in known:
             raise UsageError("tokens.bad_map", known=", ".join(known))
         index = _column(headers, key)
-        if index is None and key.isdigit() and 0 < int(key) <= len(headers):
-            index = int(key) - 1
+        if index is None and (number := _number(key)) and number <= len(headers):
+            index = number - 1
         if index is None:
             raise UsageError("tokens.no_column", what=f"mapped to {target}", columns=_listed(names))
         if index in found or (target != IGNORE and target in found.values()):
@@ -200,60 +227,56 @@ def _column(headers: Sequence[str], name: str) -> int | None:
     return next(iter(exact or loose), None)
 
 
+def _number(key: str) -> int:
+    """``3`` and ``column 3`` mean the third column; 0 for anything else."""
+    text = key.removeprefix("column ")
+    return int(text) if text.isdecimal() and len(text) <= len(str(MAX_COLUMNS)) else 0
+
+
+def _word(header: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", header.casefold())
+
+
 def _same(header: str, name: str) -> bool:
     return bool(header) and header.casefold() == cells.value(name).casefold()
 
 
-def _only(
-    target: str,
-    fits: Callable[[str], bool],
-    names: Sequence[str],
-    body: Sequence[Sequence[str]],
-    mapped: Mapping[int, str],
-) -> int | None:
+def _only(target: str, fits: Callable[[str], bool], table: _Table) -> int | None:
     """The column mapped to ``target``, or the only unmapped one whose values have its shape."""
-    for index, said in mapped.items():
+    for index, said in table.mapped.items():
         if said == target:
             return index
-    found = [
-        index for index in range(len(names)) if index not in mapped and _mostly(fits, body, index)
-    ]
+    free = [index for index in range(len(table.names)) if index not in table.mapped]
+    found = [index for index in free if table.mostly(fits, index)]
     if len(found) > 1:
         raise UsageError(
             "tokens.ambiguous",
             what={AUTH: "AuthTokens", QR: "QR tokens"}.get(target, target),
-            columns=_listed(names[index] for index in found),
-            example=f'--map "{names[found[0]]}={target}"',
+            columns=_listed(table.names[index] for index in found),
+            example=f'--map "{table.names[found[0]]}={target}"',
         )
-    return found[0] if found else None
+    named = [
+        index
+        for index in free
+        if _word(table.headers[index]) in _TOKEN_HEADERS[target] and table.mostly(bool, index)
+    ]
+    return next(iter(found or named), None)
 
 
-def _mostly(fits: Callable[[str], bool], body: Sequence[Sequence[str]], index: int) -> bool:
-    """At least half of the filled cells fit: a damaged cell is found later, with its row."""
-    filled = [row[index] for row in body if index < len(row) and cells.bare(row[index])]
-    return bool(filled) and 2 * sum(map(fits, filled)) >= len(filled)
-
-
-def _identifiers(
-    headers: Sequence[str],
-    names: Sequence[str],
-    body: Sequence[Sequence[str]],
-    mapped: Mapping[int, str],
-    *,
-    taken: set[int | None],
-) -> tuple[tuple[int, str], ...]:
+def _identifiers(table: _Table, *, taken: set[int | None]) -> tuple[tuple[int, str], ...]:
     """Columns whose values name units: as mapped, by header, MACs also by shape."""
     found: dict[int, str] = {}
-    for index, header in enumerate(headers):
+    mapped, names = table.mapped, table.names
+    for index, header in enumerate(table.headers):
         said = mapped.get(index)
-        by_header = _HEADERS.get(re.sub(r"[^a-z0-9]", "", header.casefold()))
+        by_header = _HEADERS.get(_word(header))
         if index in taken or said == IGNORE:
             continue
         if said in IDENTIFIERS:
             found[index] = said
         elif by_header:
             found[index] = by_header
-        elif _mostly(cells.is_mac, body, index):
+        elif table.mostly(cells.is_mac, index):
             found[index] = "mac"
     for kind in set(found.values()):
         same = [index for index, value in found.items() if value == kind]
@@ -273,19 +296,14 @@ def _identifiers(
 
 
 def _declared(
-    headers: Sequence[str],
-    names: Sequence[str],
-    mapped: Mapping[int, str],
-    fields: Mapping[str, FieldSpec],
-    *,
-    tokens: set[int | None],
+    table: _Table, fields: Mapping[str, FieldSpec], *, tokens: set[int | None]
 ) -> tuple[Field, ...]:
     """The columns of the profile's ``[fields]``."""
     found = []
     for name, spec in fields.items():
-        said = [index for index, target in mapped.items() if target == name]
-        index = said[0] if said else _column(headers, spec.column or name)
-        if index is not None and mapped.get(index) == IGNORE:
+        said = [index for index, target in table.mapped.items() if target == name]
+        index = said[0] if said else _column(table.headers, spec.column or name)
+        if index is not None and table.mapped.get(index) == IGNORE:
             index = None
         if index is None:
             if spec.required:
@@ -293,29 +311,24 @@ def _declared(
                     "tokens.no_field_column",
                     field=name,
                     column=spec.column or name,
-                    columns=_listed(names),
+                    columns=_listed(table.names),
                 )
             continue
         if index in tokens:
-            raise UsageError("tokens.field_is_token", field=name, column=names[index])
+            raise UsageError("tokens.field_is_token", field=name, column=table.names[index])
         found.append(Field(index, name, spec))
     return tuple(found)
 
 
-def _undeclared(
-    headers: Sequence[str],
-    names: Sequence[str],
-    mapped: Mapping[int, str],
-    used: set[int | None],
-) -> tuple[tuple[Field, ...], tuple[int, ...]]:
+def _undeclared(table: _Table, used: set[int | None]) -> tuple[tuple[Field, ...], tuple[int, ...]]:
     """Columns kept under their own header, and those left out: the header is no public word."""
     kept, dropped = [], []
-    for index, header in enumerate(headers):
-        if index in used or mapped.get(index) == IGNORE:
+    for index, header in enumerate(table.headers):
+        if index in used or table.mapped.get(index) == IGNORE:
             continue
-        if header and sum(_same(other, header) for other in headers) > 1:
-            raise UsageError("tokens.header_twice", column=names[index])
-        if header == names[index] and not _SECRET_HEADER.search(header):
+        if header and sum(_same(other, header) for other in table.headers) > 1:
+            raise UsageError("tokens.header_twice", column=table.names[index])
+        if header == table.names[index] and not _SECRET_HEADER.search(header):
             kept.append(Field(index, header, None))
         else:
             dropped.append(index)

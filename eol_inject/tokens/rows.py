@@ -9,12 +9,14 @@ from typing import Final, NamedTuple
 from eol_inject.errors import UnitError, UsageError
 from eol_inject.tokens import cells
 from eol_inject.tokens.columns import Field, Layout
-from eol_inject.unit import AuthToken, ClaimCode, Identifier, Secret, StaticToken
+from eol_inject.unit import AuthToken, ClaimCode, Identifier, Secret, StaticToken, TokenFields
 
 _LONGEST_IDENTIFIER: Final = 64
 _LONGEST_PUBLIC: Final = 1000
 _LONGEST_SECRET: Final = 16 * 1024
 """A certificate chain or a private key, in characters."""
+
+_NO_FIELDS: Final[TokenFields] = MappingProxyType({})
 
 
 class Parts(NamedTuple):
@@ -41,13 +43,15 @@ class RowReader:
     def parts(self, row: int, record: Sequence[str]) -> Parts:
         """The parts of a row.
 
-        Raises ``UsageError``: ``tokens.cell_empty``, ``tokens.formula_error``,
+        Raises ``UsageError``: ``tokens.row_too_wide``, ``tokens.cell_empty``, ``tokens.formula_error``,
         ``tokens.shortened_number``, ``tokens.bad_cell``, ``tokens.image_contradicts``,
         ``tokens.other_organization``, ``tokens.bad_identifier``, ``tokens.token_in_public``,
         ``tokens.field_missing``, ``tokens.field_pattern``, ``tokens.field_text``, and the code of
         the row's image if that is broken; each with ``row`` and ``more``.
         """
         layout = self.layout
+        if len(record) > layout.width and any(map(cells.value, record[layout.width :])):
+            raise UsageError("tokens.row_too_wide", row=row, width=layout.width, more="")
         auth = _cell(record, layout.auth)
         if not AuthToken.looks_like(auth):
             auth = self._auth(row, auth)
@@ -72,34 +76,35 @@ class RowReader:
 
     def token(self, row: int, parts: Parts, organization: int | None) -> StaticToken:
         """The token of a row that was checked; the source's ``organization`` completes it."""
-        secret = {
-            column.name for column in self.layout.fields if column.spec and column.spec.secret
-        }
         return StaticToken(
             auth=AuthToken(parts.auth),
             claim=None if parts.qr is None else ClaimCode(parts.qr, organization),
             row=row,
             bound=parts.bound,
-            fields=MappingProxyType(
-                {
-                    name: Secret(text) if name in secret else text
-                    for name, text in parts.fields.items()
-                }
-            ),
+            fields=self._guarded(parts.fields) if parts.fields else _NO_FIELDS,
+        )
+
+    def _guarded(self, fields: Mapping[str, str]) -> TokenFields:
+        secret = {
+            column.name for column in self.layout.fields if column.spec and column.spec.secret
+        }
+        return MappingProxyType(
+            {name: Secret(text) if name in secret else text for name, text in fields.items()}
         )
 
     def _auth(self, row: int, cell: str) -> str:
         text = cells.bare(cell)
         if AuthToken.looks_like(text):
             return text
-        raise _unreadable(row, self.layout.names[self.layout.auth], text, "AuthToken")
+        raise _unreadable(row, self.layout.names[self.layout.auth], text, "an AuthToken")
 
     def _claim(self, row: int, index: int, cell: str) -> tuple[str, int | None]:
-        text = cells.bare(cell)
-        parts = cells.claim_parts(text)
-        if parts:
+        if parts := cells.claim_parts(cell):
             return parts
-        raise _unreadable(row, self.layout.names[index], text, "QR token")
+        text = cells.bare(cell)
+        if parts := cells.claim_parts(text):
+            return parts
+        raise _unreadable(row, self.layout.names[index], text, "a QR token")
 
     def _with_image(
         self, row: int, auth: str, qr: str | None, organization: int | None
@@ -133,7 +138,7 @@ class RowReader:
         if auth in text or cells.may_be_secret(text):
             raise UsageError("tokens.token_in_public", row=row, column=name, more="")
         if cells.is_shortened_number(text) or cells.is_failed_formula(text):
-            raise _unreadable(row, name, text, kind)
+            raise _unreadable(row, name, text, f"a {kind}")
         try:
             if len(text) <= _LONGEST_IDENTIFIER:
                 return Identifier(kind, text)
@@ -160,7 +165,7 @@ class RowReader:
         if spec.pattern is None and (
             cells.is_shortened_number(text) or cells.is_failed_formula(text)
         ):
-            raise _unreadable(row, name, text, "value")
+            raise _unreadable(row, name, text, "a value")
         if len(text) > (_LONGEST_SECRET if spec.secret else _LONGEST_PUBLIC):
             raise UsageError("tokens.field_text", row=row, column=name, why="too long", more="")
         if not spec.secret and not text.isprintable():

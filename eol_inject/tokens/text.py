@@ -75,7 +75,7 @@ def rows(open_: Opener, form: Form) -> Iterator[Row]:
         while True:
             lines.since_row = 0
             try:
-                record = next(reader, None)
+                record = _unwrapped(next(reader, None), form.separator)
             except csv.Error:
                 lines.trouble = lines.trouble or "tokens.bad_quotes"
                 record = None
@@ -89,7 +89,7 @@ def rows(open_: Opener, form: Form) -> Iterator[Row]:
                 raise UsageError("tokens.too_many_columns", row=row, limit=MAX_COLUMNS)
             if row > MAX_ROWS:
                 raise UsageError("tokens.too_many_rows", limit=MAX_ROWS)
-            if any(cells.value(cell) for cell in record):
+            if record and (record[0].strip() or any(map(cells.value, record))):
                 yield row, record
     if lines.trouble:
         raise UsageError(lines.trouble, row=row + 1)
@@ -105,21 +105,29 @@ class _Lines:
 
     def read(self, stream: BinaryIO, form: Form) -> Iterator[str]:
         text = io.TextIOWrapper(stream, form.encoding, errors="replace", newline="")
-        if form.announced:
-            text.readline(MAX_LINE)
-        while line := text.readline(MAX_LINE + 1):
-            self.since_row += 1
-            if len(line) > MAX_LINE:
-                self.trouble = "tokens.line_too_long"
-            elif self.since_row > _MAX_LINES_PER_ROW:
-                self.trouble = "tokens.bad_quotes"
-            elif "\0" in line:
-                self.trouble = "tokens.nul_bytes"
-            elif not line.isascii() and "\ufffd" in line:
-                self.trouble = "tokens.bad_encoding"
-            if self.trouble:
-                return
-            yield line
+        try:
+            if form.announced:
+                text.readline(MAX_LINE)
+            while line := text.readline(MAX_LINE + 1):
+                self.since_row += 1
+                if self.since_row > 1 or len(line) > MAX_LINE or "\0" in line or not line.isascii():
+                    self.trouble = self._trouble(line)
+                    if self.trouble:
+                        return
+                yield line
+        finally:
+            # the stream is its opener's to close; a wrapper that is collected would close it too
+            if not text.closed:
+                text.detach()
+
+    def _trouble(self, line: str) -> str:
+        if len(line) > MAX_LINE:
+            return "tokens.line_too_long"
+        if self.since_row > _MAX_LINES_PER_ROW:
+            return "tokens.bad_quotes"
+        if "\0" in line:
+            return "tokens.nul_bytes"
+        return "tokens.bad_encoding" if "\ufffd" in line else ""
 
 
 def _encoding(head: bytes) -> str:
@@ -143,7 +151,10 @@ def _separator(lines: list[str]) -> str:
     def score(separator: str) -> tuple[int, int]:
         records: list[list[str]] = []
         try:
-            records.extend(csv.reader(lines, delimiter=separator))
+            records.extend(
+                _unwrapped(record, separator) or []
+                for record in csv.reader(lines, delimiter=separator)
+            )
         except csv.Error:
             return (0, 0)
         tokens = sum(
@@ -152,6 +163,13 @@ def _separator(lines: list[str]) -> str:
         return tokens, sum(len(record) - 1 for record in records[:1])
 
     return max(_SEPARATORS, key=score)
+
+
+def _unwrapped(record: list[str] | None, separator: str) -> list[str] | None:
+    """A row that a spreadsheet took for one cell, and put into quotes as a whole."""
+    if record and len(record) == 1 and separator in record[0]:
+        return next(csv.reader(record, delimiter=separator, strict=True), [])
+    return record
 
 
 def _swallowed(record: list[str], separator: str) -> bool:
