@@ -17,6 +17,7 @@ from eol_inject.label.spec import (
     StockSpec,
     TemplateSpec,
     TextElement,
+    WatermarkSpec,
 )
 
 LINE_EM: Final = 1.17
@@ -67,18 +68,33 @@ def place(stock: StockSpec, element: Element) -> Box:
     left, top = stock.dots(element.x_mm), stock.dots(element.y_mm)
     match element:
         case QrElement():
-            across = down = stock.dots(element.max_mm)
+            side = stock.dots(element.max_mm)
+            return Box(left, top, left + side, top + side)
         case TextElement():
-            across = stock.dots(element.width_mm)
             down = element.lines * line_height(stock.px(element.size_pt))
+            return Box(left, top, stock.dots(element.x_mm + element.width_mm), top + down)
+        case LineElement(vertical=True):
+            bottom = stock.dots(element.y_mm + element.length_mm)
+            return Box(left, top, left + element.dots, bottom)
         case LineElement():
-            length = stock.dots(element.length_mm)
-            across, down = (element.dots, length) if element.vertical else (length, element.dots)
+            right = stock.dots(element.x_mm + element.length_mm)
+            return Box(left, top, right, top + element.dots)
         case BoxElement() | ImageElement() | Code128Element():
-            across, down = stock.dots(element.width_mm), stock.dots(element.height_mm)
+            return _rectangle(stock, element)
         case _:
             assert_never(element)
-    return Box(left, top, left + across, top + down)
+
+
+def _rectangle(
+    stock: StockSpec, place: BoxElement | ImageElement | Code128Element | WatermarkSpec
+) -> Box:
+    """Edges are rounded, not sizes: what meets in millimetres meets in dots."""
+    return Box(
+        stock.dots(place.x_mm),
+        stock.dots(place.y_mm),
+        stock.dots(place.x_mm + place.width_mm),
+        stock.dots(place.y_mm + place.height_mm),
+    )
 
 
 def ink(stock: StockSpec, element: Element) -> tuple[Box, ...]:
@@ -98,11 +114,7 @@ def ink(stock: StockSpec, element: Element) -> tuple[Box, ...]:
 
 def watermark_box(spec: TemplateSpec) -> Box | None:
     """The rectangle kept for a watermark, or None."""
-    if spec.watermark is None:
-        return None
-    stock, mark = spec.stock, spec.watermark
-    left, top = stock.dots(mark.x_mm), stock.dots(mark.y_mm)
-    return Box(left, top, left + stock.dots(mark.width_mm), top + stock.dots(mark.height_mm))
+    return None if spec.watermark is None else _rectangle(spec.stock, spec.watermark)
 
 
 def line_height(px: int) -> int:
@@ -168,14 +180,11 @@ def check(name: str, spec: TemplateSpec) -> None:
 
 def _check_on_label(name: str, stock: StockSpec, each: _Placed) -> None:
     # A symbol's place may reach into the margin: its own edge is white anyway.
-    margin = 0 if each.kind == "qr" else stock.dots(stock.margin_mm)
+    margin = 0.0 if each.kind == "qr" else stock.margin_mm
+    edge = stock.dots(margin)
+    right, bottom = stock.dots(stock.width_mm - margin), stock.dots(stock.height_mm - margin)
     for box in each.boxes:
-        if (
-            box.left < margin
-            or box.top < margin
-            or box.right > stock.width_dots - margin
-            or box.bottom > stock.height_dots - margin
-        ):
+        if box.left < edge or box.top < edge or box.right > right or box.bottom > bottom:
             raise UsageError("label.off_label", name=name, element=each.where, kind=each.kind)
 
 

@@ -19,13 +19,48 @@ class LabelSpec(Spec):
     template: str = Field(description="Name of a file in label_templates/, without .toml")
 
 
+class SheetSpec(Spec):
+    """A page of equal labels: where its cells are, row by row from the top left."""
+
+    page_width_mm: float = Field(gt=0, le=500)
+    page_height_mm: float = Field(gt=0, le=500)
+    columns: int = Field(ge=1, le=50)
+    rows: int = Field(ge=1, le=100)
+    left_mm: float = Field(ge=0, description="Left edge of the first cell")
+    top_mm: float = Field(ge=0, description="Top edge of the first cell")
+    pitch_x_mm: float = Field(gt=0, description="From one cell's left edge to the next")
+    pitch_y_mm: float = Field(gt=0, description="From one cell's top edge to the next")
+
+    @property
+    def cells(self) -> int:
+        """Labels on one page."""
+        return self.columns * self.rows
+
+
 class StockSpec(Spec):
     """The piece of label: its size and the printer's dots."""
 
+    media: Literal["roll", "die_cut", "sheet"] = "roll"
     width_mm: float = Field(gt=0, le=300)
     height_mm: float = Field(gt=0, le=300)
     dpi: int = Field(ge=100, le=1200)
     margin_mm: float = Field(1.0, ge=0, description="Edge that a printer may not reach")
+    sheet: SheetSpec | None = Field(None, description="The page, for media = sheet and only there")
+
+    @model_validator(mode="after")
+    def _sheet_fits(self) -> Self:
+        if (self.media == "sheet") != (self.sheet is not None):
+            raise ValueError("media = sheet and a [stock.sheet] table go together")
+        if self.sheet is not None:
+            sheet = self.sheet
+            right = sheet.left_mm + (sheet.columns - 1) * sheet.pitch_x_mm + self.width_mm
+            bottom = sheet.top_mm + (sheet.rows - 1) * sheet.pitch_y_mm + self.height_mm
+            if right > sheet.page_width_mm or bottom > sheet.page_height_mm:
+                raise ValueError("the last cell lies off the page")
+            narrow = sheet.columns > 1 and sheet.pitch_x_mm < self.width_mm
+            if narrow or (sheet.rows > 1 and sheet.pitch_y_mm < self.height_mm):
+                raise ValueError("the cells lie over each other")
+        return self
 
     @property
     def width_dots(self) -> int:

@@ -21,7 +21,7 @@ _PADDING: Final = 2
 
 
 def draw(bitmap: "Image", template: Template, word: str) -> None:
-    """Draw ``word`` in the template's place for it.
+    """Draw ``word`` in the template's place for it, upwards where the place is taller than wide.
 
     Raises ``UsageError``: ``label.bad_watermark`` for anything but 1 to 16 capital letters,
     ``label.no_watermark_place`` for a template that keeps no place.
@@ -33,10 +33,14 @@ def draw(bitmap: "Image", template: Template, word: str) -> None:
     box = watermark_box(template.spec)
     if box is None:
         raise UsageError("label.no_watermark_place", name=template.name)
-    px = widest_px(word, box.width - 2 * _PADDING, box.height - 2 * _PADDING)
+    upright = box.height > box.width
+    along, across = (box.height, box.width) if upright else (box.width, box.height)
+    px = widest_px(word, along - 2 * _PADDING, across - 2 * _PADDING)
     if px is None:
         raise UsageError("label.no_watermark_place", name=template.name)
     mark = word_image(word, px)
+    if upright:
+        mark = mark.transpose(Image.Transpose.ROTATE_90)
     band = Image.new("1", (box.width, box.height), 0)
     at = ((box.width - mark.width) // 2, (box.height - mark.height) // 2)
     band.paste(mark, at)

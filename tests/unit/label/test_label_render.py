@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageChops
 
 from eol_inject.errors import EolError, RecordError, UsageError
-from eol_inject.label import Template, load_template, qr, render
+from eol_inject.label import Template, load_template, qr, render, shipped
 from eol_inject.label.geometry import place
 from eol_inject.label.spec import QrElement, TextElement
 from eol_inject.label.template import make_template
@@ -49,22 +49,21 @@ def _saying(template: Template, text: str) -> Template:
     return Template("saying", "", template.spec.model_copy(update={"elements": elements}))
 
 
-@pytest.mark.parametrize(
-    ("file", "watermark"),
-    [("claim-50x25-203.png", None), ("claim-50x25-203-training.png", "TRAINING")],
-)
+@pytest.mark.parametrize("watermark", [None, "TRAINING"])
+@pytest.mark.parametrize("name", shipped())
 def test_labels_look_as_the_golden_ones(
-    make_proven: MakeProven, template: Template, file: str, watermark: str | None
+    make_proven: MakeProven, name: str, watermark: str | None
 ) -> None:
-    """Every dot is where it was when somebody looked at the picture and liked it."""
+    """Every dot of every template is where it was when somebody looked at it and liked it."""
     unit = Unit(Identifier("mac", "34:85:18:aa:b6:01"), (Identifier("serial", "RCS-0042"),))
-    label = render(make_proven(unit=unit), template, extra=GOLDEN_EXTRA, watermark=watermark)
-    with Image.open(GOLDEN / file) as golden:
+    label = render(
+        make_proven(unit=unit), load_template(name), extra=GOLDEN_EXTRA, watermark=watermark
+    )
+    with Image.open(GOLDEN / f"{name}{'-training' if watermark else ''}.png") as golden:
         assert golden.mode == "1"
-        assert golden.size == (400, 200)
-        assert (
-            ImageChops.difference(golden.convert("L"), label.bitmap.convert("L")).getbbox() is None
-        )
+        assert golden.size == (label.width, label.height)
+        wrong = ImageChops.difference(golden.convert("L"), label.bitmap.convert("L"))
+        assert wrong.getbbox() is None
 
 
 def test_the_same_record_gives_the_same_bytes(
