@@ -100,7 +100,7 @@ class EspDevice:
             revision=facts.revision,
             flash_size=self._link.flash_size,
             security=facts.security,
-            baud=self._link.baud,
+            baud=self._link.pace,
             notes=tuple(self._notes),
         )
 

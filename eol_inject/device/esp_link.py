@@ -53,8 +53,8 @@ class Link:
         self.facts: Facts | None = None
         self.flash_size = 0
         """Bytes; 0 until the flash was asked."""
-        self.baud = spec.first_baud
-        """Bits per second at present."""
+        self.pace = spec.first_baud
+        """Bits per second that transfers last had."""
 
     @property
     def live(self) -> bool:
@@ -136,7 +136,6 @@ class Link:
             trace_enabled=False,
             connect_attempts=self._spec.attempts,
         )
-        self.baud = baud
         self._log(f"{esp.CHIP_NAME} answers at {baud} baud")
         return esp
 
@@ -166,16 +165,16 @@ class Link:
         esp = self._esp
         # esptool must not reconnect by itself inside a write: it would not look at the MAC again
         esp.WRITE_FLASH_ATTEMPTS = 1
-        if self._bauds[0] > self.baud:
+        if self._bauds[0] > self._line.baudrate:
             esp.change_baud(self._bauds[0])
             esp.read_reg(esp.CHIP_DETECT_MAGIC_REG_ADDR, timeout=_PROBE_S)
-            self.baud = self._bauds[0]
+        self.pace = self._line.baudrate
         cmds.attach_flash(esp)
         size = flash_bytes(esp)
         self.flash_size = self._checked(size)
         esp.flash_set_parameters(self.flash_size)
         self._with_flash = True
-        self._log(f"{self.flash_size} bytes of flash at {self.baud} baud")
+        self._log(f"{self.flash_size} bytes of flash at {self.pace} baud")
 
     def _checked(self, size: int | None) -> int:
         if size is None:

@@ -50,6 +50,6 @@ class Identity:
     """Bytes; 0 where the chip's protections forbid asking."""
     security: Security
     baud: int
-    """Baud rate in use for transfers, after any stepping down."""
+    """Baud rate that transfers have, after any stepping down."""
     notes: tuple[str, ...] = ()
     """Public phrases about what did not go as planned: a slower baud rate, the ROM loader."""
