@@ -56,6 +56,10 @@ def run(args: Sequence[str]) -> int:
         body = _body(answer, as_json=as_json)
     except click.exceptions.Exit as done:
         return done.exit_code
+    except BrokenPipeError:
+        # ports and printers translate theirs: this is our own output, with nobody left to read it
+        _point_nowhere(sys.stdout)
+        return int(Outcome.INTERRUPTED.exit)
     except Exception as error:  # noqa: BLE001  # one of the two places that turn errors into outcomes
         answer = _of_error(error, as_json=as_json)
         body = _body(answer, as_json=as_json)
@@ -149,5 +153,9 @@ def _reader_may_go(stream: TextIO) -> Iterator[None]:
     try:
         yield
     except BrokenPipeError:
-        # so that the interpreter's last flush does not fail as well
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        _point_nowhere(stream)
+
+
+def _point_nowhere(stream: TextIO) -> None:
+    """So that the interpreter's last flush does not fail as well."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

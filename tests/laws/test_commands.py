@@ -139,4 +139,4 @@ def test_help_survives_a_reader_that_goes() -> None:
         assert child.stderr is not None
         child.stdout.close()
         assert child.stderr.read() == b""
-        assert child.wait() == 0
+        assert child.wait() == Exit.INTERRUPTED

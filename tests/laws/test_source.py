@@ -11,6 +11,9 @@ from tests.support.source import ROOT, modules
 MAY_REVEAL = {
     "eol_inject/unit.py": "defines it",
     "eol_inject/image/values.py": "puts token and secret fields into the region's bytes",
+    "eol_inject/ledger/vault.py": "encrypts and fingerprints",
+    "eol_inject/verify/regions.py": "compares two readings of the region",
+    "eol_inject/verify/blnkopt.py": "judges the shape of what it read",
     "eol_inject/label/render.py": "draws the claim code and compares what the finished bitmap says",
 }
 """Module → why it needs a secret's bytes. A new line here is a decision, not a formality."""
@@ -88,6 +91,9 @@ def test_no_broad_except_but_in_the_two_places() -> None:
     for module in modules():
         for node in ast.walk(module.tree):
             if isinstance(node, ast.ExceptHandler) and module.where not in allowed:
+                last = node.body[-1]
+                if isinstance(last, ast.Raise) and last.exc is None:
+                    continue  # tidies up and passes everything on
                 caught = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
                 names = {getattr(kind, "id", "") for kind in caught if kind is not None}
                 if node.type is None or names & {"Exception", "BaseException"}:
