@@ -66,7 +66,7 @@ def test_a_pool_token_that_is_not_its_own_is_stopped(line: Line) -> None:
 def test_an_erased_unit_is_not_served_again(line: Line) -> None:
     """The ledger says written, the unit reads blank: erased, or a clone with its identity."""
     unit = line.unit()
-    told = line.run(unit, port=f"{unit.url}&fault=unplug@read:14000")
+    told = line.run(unit, port=f"{unit.url}&fault=unplug@read:11000")
     assert (told.code, told.unit["state"]) == (3, "written")
     manage.set_faults(unit.url)
     manage.wipe(unit.url)
