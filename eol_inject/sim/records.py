@@ -36,9 +36,14 @@ class Record:
 
 def default_folder() -> Path:
     """In the user's runtime folder: gone after a restart, as the units are."""
+    import warnings
+
     import platformdirs
 
-    return platformdirs.user_runtime_path("eol-inject") / "sim"
+    with warnings.catch_warnings():
+        # no XDG_RUNTIME_DIR (cron, containers): the fallback does, since `checked` looks at it
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return platformdirs.user_runtime_path("eol-inject") / "sim"
 
 
 def checked(folder: Path) -> Path:
