@@ -42,7 +42,7 @@ def default_folder() -> Path:
 
     with warnings.catch_warnings():
         # no XDG_RUNTIME_DIR (cron, containers): the fallback does, since `checked` looks at it
-        warnings.simplefilter("ignore", RuntimeWarning)
+        warnings.simplefilter("ignore")
         return platformdirs.user_runtime_path("eol-inject") / "sim"
 
 
