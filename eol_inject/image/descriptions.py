@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from eol_inject.image import containers, identity, regions, seals, signatures
-from eol_inject.image.containers import Container, Kind
+from eol_inject.image.containers import Container, Image, Kind
 from eol_inject.image.containers.esp import EspImage, Format
+from eol_inject.image.containers.plain import PlainImage
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +53,15 @@ class ImageFacts:
     role: str
     """``application``, ``boot loader``, or ``application in <label>``."""
     format: str
-    chip: str
+    chip: str | None
+    """None where nothing in the file says it."""
     offset: int
     size: int
     """Checksum and digest included, padding and signature not."""
-    entry: int
+    entry: int | None
     segments: tuple[SegmentFacts, ...]
-    seal: SealFacts
+    seal: SealFacts | None
+    """None where nothing seals it."""
     identity: Mapping[str, str]
     """What ``blnkinf`` says; empty where there is none."""
     regions: tuple[RegionFacts, ...]
@@ -79,7 +82,7 @@ class Description:
     """A firmware file; plain types throughout, so ``to_json`` is its fields."""
 
     kind: str
-    """``application`` or ``merged``."""
+    """``application``, ``merged`` or ``hex``."""
     words: str
     """One line for people."""
     size: int
@@ -112,40 +115,45 @@ def describe(data: bytes) -> Description:
     )
 
 
-def _roles(container: Container) -> list[tuple[EspImage, str]]:
-    if container.kind is Kind.APPLICATION:
+def _roles(container: Container) -> list[tuple[Image, str]]:
+    if container.kind is not Kind.MERGED:
         return [(image, "application") for image in container.images]
-    boot = [(container.boot, "boot loader")] if container.boot else []
+    boot: list[tuple[Image, str]] = [(container.boot, "boot loader")] if container.boot else []
     slots = [
         (slot.image, f"application in {slot.partition.label}")
         for slot in container.slots
         if slot.image is not None
     ]
-    return boot + slots
+    return [*boot, *slots]
 
 
-def _image(image: EspImage, role: str) -> ImageFacts:
-    seal, signature = seals.check(image), signatures.find(image)
+def _image(image: Image, role: str) -> ImageFacts:
+    esp = image if isinstance(image, EspImage) else None
     return ImageFacts(
         role=role,
-        format=str(image.format),
-        chip=image.chip_words,
+        format=str(esp.format) if esp else "plain",
+        chip=esp.chip_words if esp else None,
         offset=image.start,
-        size=image.end - image.start,
-        entry=image.entry,
+        size=esp.end - esp.start if esp else len(image.data),
+        entry=esp.entry if esp else None,
         segments=tuple(SegmentFacts(s.offset, s.size, s.load_address) for s in image.segments),
-        seal=SealFacts(
-            valid=seal.valid,
-            checksum_valid=seal.checksum,
-            digest=seal.digest,
-            digest_valid=seal.digest_valid,
-            signed=signature.scheme if signature else None,
-        ),
+        seal=_seal(esp) if esp else None,
         identity=dict(identity.read(image)),
         regions=tuple(
             RegionFacts(s.kind, s.offset, s.size, str(s.state), s.keys, dict(s.shown))
             for s in regions.sightings(image)
         ),
+    )
+
+
+def _seal(image: EspImage) -> SealFacts:
+    seal, signature = seals.check(image), signatures.find(image)
+    return SealFacts(
+        valid=seal.valid,
+        checksum_valid=seal.checksum,
+        digest=seal.digest,
+        digest_valid=seal.digest_valid,
+        signed=signature.scheme if signature else None,
     )
 
 
@@ -157,8 +165,14 @@ _FORMATS = {
 
 
 def _words(container: Container) -> str:
-    if container.kind is Kind.APPLICATION:
-        image = container.images[0]
+    image = container.images[0] if container.images else None
+    if isinstance(image, PlainImage):
+        places = ", ".join(
+            f"{s.load_address:#x} to {s.load_address + s.size - 1:#x}" for s in image.segments[:4]
+        )
+        more = f" and {len(image.segments) - 4} more" if len(image.segments) > 4 else ""  # noqa: PLR2004  # as many as fit a line
+        return f"Intel HEX, {len(image.data)} bytes at {places}{more}"
+    if container.kind is Kind.APPLICATION and image is not None:
         return _FORMATS[image.format].format(chip=image.chip_words)
     filled, slots = len(container.images), len(container.slots)
     boot = "boot loader, " if container.boot else ""
@@ -175,9 +189,9 @@ def _notes(container: Container, images: tuple[ImageFacts, ...]) -> list[str]:
             "in the other, so this file cannot be patched."
         )
     for image in images:
-        if not image.seal.valid:
+        if image.seal and not image.seal.valid:
             notes.append(f"The {image.role} has a broken seal: no boot loader would start it.")
-        if image.seal.signed:
+        if image.seal and image.seal.signed:
             notes.append(
                 f"The {image.role} is signed ({image.seal.signed}): a patch inside it would break "
                 "the signature."

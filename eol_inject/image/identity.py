@@ -6,12 +6,12 @@ from typing import Final
 
 from eol_inject.errors import UsageError
 from eol_inject.image import pairs
-from eol_inject.image.containers.esp import EspImage
+from eol_inject.image.containers import Image
 
 TAG: Final = b"blnkinf\0"
 
 
-def read(image: EspImage) -> Mapping[str, str]:
+def read(image: Image) -> Mapping[str, str]:
     """Key to value (``mcu`` is the version, ``fw-type`` the product); empty where there is none.
 
     Two different constants are none: nobody could say which one holds.
@@ -28,7 +28,7 @@ def read(image: EspImage) -> Mapping[str, str]:
     )
 
 
-def require(image: EspImage, *, fw_type: str | None, version: str | None) -> None:
+def require(image: Image, *, fw_type: str | None, version: str | None) -> None:
     """Refuse an image that is not the product's.
 
     Raises ``UsageError``: ``image.no_identity``, ``image.wrong_product``, ``image.wrong_version``.

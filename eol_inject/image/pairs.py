@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Final
 
-from eol_inject.image.containers.esp import EspImage
+from eol_inject.image.containers import Image
 
 _KEY: Final = re.compile(rb"[A-Za-z][A-Za-z0-9_-]{0,31}")
 _MAX_PAIRS: Final = 64
@@ -30,7 +30,7 @@ class Pairs:
         return tuple(name.decode("ascii") for name, _ in self.pairs)
 
 
-def find_tags(image: EspImage, tag: bytes) -> list[tuple[int, int]]:
+def find_tags(image: Image, tag: bytes) -> list[tuple[int, int]]:
     """Every place of ``tag`` in segment data: its offset, and the end of its segment.
 
     What stands between and behind the segments does not reach the firmware, so it does not count.

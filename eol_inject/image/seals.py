@@ -10,7 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from eol_inject.image.containers import Image
 from eol_inject.image.containers.esp import EspImage, Format
+from eol_inject.image.containers.plain import PlainImage
 
 _SEED: Final = 0xEF
 _SIGN_BIT: Final = 0x80000000
@@ -48,6 +50,26 @@ def check(image: EspImage) -> Seal:
     return Sealer(image, image.start).seal()
 
 
+def sealer(image: Image, first: int) -> "Sealer | Splicer":
+    """What judges ``image`` and puts changes at ``first`` or behind into it."""
+    return Sealer(image, first) if isinstance(image, EspImage) else Splicer(image)
+
+
+class Splicer:
+    """For firmware that nothing seals: changes are all there is."""
+
+    def __init__(self, image: PlainImage) -> None:
+        self._data = image.data
+
+    def seal(self) -> Seal:
+        """Nothing that could be broken."""
+        return Seal(checksum=True, digest=None, digest_valid=None)
+
+    def apply(self, changes: Iterable[Change]) -> bytes:
+        """The bytes with ``changes`` in them."""
+        return b"".join(_spliced(self._data, 0, len(self._data), changes))
+
+
 class Sealer:
     """Judges the seal of an image, and seals copies that differ from it at ``first`` or behind."""
 
@@ -76,16 +98,12 @@ class Sealer:
     def apply(self, changes: Iterable[Change]) -> bytes:
         """The whole file with ``changes`` in the image's segments, sealed again."""
         image, whole = self._image, memoryview(self._image.data)
-        checksum = whole[image.checksum_at]
-        pieces: list[bytes | memoryview] = []
-        at = self._first
-        for change in sorted(changes, key=lambda change: change.offset):
-            pieces += whole[at : change.offset], change.new
-            at = change.offset + len(change.new)
-            segment = image.segment_of(change.offset)
-            if segment is not None and segment.summed:
-                checksum ^= fold(whole[change.offset : at]) ^ fold(change.new)
-        pieces += whole[at : image.checksum_at], bytes([checksum])
+        checksum, changes = whole[image.checksum_at], tuple(changes)
+        for change in changes:
+            if any(s.summed and s.offset <= change.offset < s.end for s in image.segments):
+                end = change.offset + len(change.new)
+                checksum ^= fold(whole[change.offset : end]) ^ fold(change.new)
+        pieces = [*_spliced(image.data, self._first, image.checksum_at, changes), bytes([checksum])]
         digest = b"" if image.digest_at is None else self._digest(pieces)
         return b"".join([whole[: self._first], *pieces, digest, whole[image.end :]])
 
@@ -100,6 +118,18 @@ class Sealer:
         for piece in pieces:
             sha.update(piece)
         return sha.digest()
+
+
+def _spliced(
+    data: bytes, start: int, end: int, changes: Iterable[Change]
+) -> list[bytes | memoryview]:
+    """``data`` from ``start`` to ``end`` with ``changes`` in it, in pieces that are not copied."""
+    whole = memoryview(data)
+    pieces: list[bytes | memoryview] = []
+    for change in sorted(changes, key=lambda change: change.offset):
+        pieces += whole[start : change.offset], change.new
+        start = change.offset + len(change.new)
+    return [*pieces, whole[start:end]]
 
 
 def fold(data: bytes | memoryview) -> int:

@@ -1,7 +1,8 @@
 """What a firmware file is, found by looking at it.
 
 An application image stands alone, or in a merged flash image: boot loader, partition table and
-application slots as they lie in flash, from address 0.
+application slots as they lie in flash, from address 0. Intel HEX is known by its colon; raw bytes
+are taken for firmware only where somebody says so.
 """
 
 from dataclasses import dataclass, field
@@ -10,9 +11,10 @@ from typing import Final
 
 from eol_inject.chips import CHIPS, SECTOR
 from eol_inject.errors import UsageError
-from eol_inject.image.containers import esp, partitions
+from eol_inject.image.containers import esp, partitions, plain
 from eol_inject.image.containers.esp import EspImage
 from eol_inject.image.containers.partitions import Partition
+from eol_inject.image.containers.plain import PlainImage
 
 _ELF: Final = b"\x7fELF"
 _TABLE_SPAN: Final = range(0x8000, 0x41000, SECTOR)
@@ -24,6 +26,12 @@ class Kind(StrEnum):
 
     APPLICATION = "application"
     MERGED = "merged"
+    HEX = "hex"
+    RAW = "raw"
+
+
+Image = EspImage | PlainImage
+"""What a region is looked for in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +49,14 @@ class Container:
 
     kind: Kind
     data: bytes = field(repr=False)
-    images: tuple[EspImage, ...]
+    images: tuple[Image, ...]
     """Every application in it, in file order; never the boot loader of a merged image."""
     boot: EspImage | None = None
     table_at: int | None = None
     partitions: tuple[Partition, ...] = ()
     slots: tuple[Slot, ...] = ()
 
-    def application(self) -> EspImage:
+    def application(self) -> Image:
         """The one application that takes the token.
 
         In a merged image with two filled slots the unit would start either of them, and only one
@@ -62,16 +70,25 @@ class Container:
             raise UsageError("image.two_slots", slots=labels)
         return self.images[0]
 
+    def file(self, data: bytes) -> bytes:
+        """The application's bytes ``data`` as the file that holds them."""
+        return plain.to_hex(self.data, data) if self.kind is Kind.HEX else data
 
-def look(data: bytes, *, chip: str | None = None) -> Container:
-    """What ``data`` is, for ``chip`` where one is named.
 
-    Raises ``UsageError``: ``image.is_elf``, ``image.is_hex``, and those of ``esp.parse``.
+def look(data: bytes, *, chip: str | None = None, raw_at: int | None = None) -> Container:
+    """What ``data`` is: for ``chip``, an Espressif one, where it is named.
+
+    ``raw_at`` takes the bytes as they are, for that address. Raises ``UsageError``:
+    ``image.is_elf``, ``image.is_hex``, ``image.bad_hex``, and those of ``esp.parse``.
     """
     if data[:4] == _ELF:
         raise UsageError("image.is_elf")
-    if data[:1] == b":":
-        raise UsageError("image.is_hex")
+    if raw_at is not None:
+        return Container(Kind.RAW, data, (plain.raw(data, raw_at),))
+    if plain.looks_like_hex(data):
+        if chip is not None:
+            raise UsageError("image.is_hex")
+        return Container(Kind.HEX, data, (plain.from_hex(data),))
     merged = _look_merged(data, chip)
     if merged is not None:
         return merged
@@ -88,7 +105,7 @@ def _look_merged(data: bytes, chip: str | None) -> Container | None:
     if boot is not None and boot.end > at:
         return None
     slots = tuple(_slot(data, row, chip) for row in rows if row.is_application)
-    images = tuple(slot.image for slot in slots if slot.image is not None)
+    images: tuple[Image, ...] = tuple(slot.image for slot in slots if slot.image)
     return Container(Kind.MERGED, data, images, boot, at, rows, slots)
 
 

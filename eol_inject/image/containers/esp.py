@@ -91,10 +91,6 @@ class EspImage:
         name = self.chip
         return CHIPS[name].title if name else f"a chip with id {self.chip_id}"
 
-    def segment_of(self, offset: int) -> Segment | None:
-        """The segment whose data holds the file's byte ``offset``."""
-        return next((s for s in self.segments if s.offset <= offset < s.end), None)
-
 
 def looks_like(data: bytes, start: int = 0) -> bool:
     """Whether an image may begin at ``start``."""

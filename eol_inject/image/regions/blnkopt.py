@@ -14,7 +14,7 @@ from typing import Final
 
 from eol_inject.errors import UsageError
 from eol_inject.image import pairs, values
-from eol_inject.image.containers.esp import EspImage
+from eol_inject.image.containers import Image
 from eol_inject.image.regions.region import Region, Sighting, State
 from eol_inject.image.spec import BlnkoptSpec
 from eol_inject.unit import AuthToken, Secret
@@ -29,7 +29,7 @@ _LIMITS: Final = {"ssid": 33, "pass": 63, "auth": 33, "host": 33, "port": 5}
 """Bytes the firmware keeps of each (the arrays of its configuration, less their NUL)."""
 
 
-def locate(image: EspImage, spec: BlnkoptSpec) -> Region:
+def locate(image: Image, spec: BlnkoptSpec) -> Region:
     """The one region of a golden image.
 
     Raises ``UsageError``: ``image.region_missing``, ``image.region_twice``, ``image.region_torn``,
@@ -50,7 +50,7 @@ def locate(image: EspImage, spec: BlnkoptSpec) -> Region:
     return Region(spec.name, spec.kind, offset, found.end + _ENDING - offset)
 
 
-def sightings(image: EspImage) -> Iterator[Sighting]:
+def sightings(image: Image) -> Iterator[Sighting]:
     """Every region of this kind in any image, golden or not."""
     for offset, limit in pairs.find_tags(image, TAG):
         found = pairs.read(image.data, offset + len(TAG), limit)

@@ -16,6 +16,16 @@ class Region:
     size: int
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Flash that is a region's alone, in whole sectors."""
+
+    name: str
+    kind: str
+    address: int
+    size: int
+
+
 class State(StrEnum):
     """What a region holds."""
 

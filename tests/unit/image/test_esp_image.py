@@ -87,8 +87,10 @@ def test_other_files_are_refused_by_their_start(data: bytes) -> None:
 
 
 def test_a_hex_file_is_recognised() -> None:
-    """It starts with a colon, whatever follows."""
-    assert refused(b":020000040000FA\n").code == "image.is_hex"
+    """An Espressif chip takes no Intel HEX; the hint names what it takes."""
+    error = refused(b":0100000055AA\n:00000001FF\n", chip="esp32")
+    assert error.code == "image.is_hex"
+    assert ".bin" in error.hint
 
 
 @pytest.mark.parametrize("chip", firmware.APPS)
