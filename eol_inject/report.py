@@ -17,7 +17,10 @@ VERDICTS = {
     Outcome.USAGE: "STOP",
     Outcome.INTERRUPTED: "BROKEN OFF",
 }
-"""What an operator reads: FAIL puts the unit aside, STOP says nothing about the unit."""
+"""What an operator reads: FAIL puts the unit aside, STOP says nothing about the unit.
+
+A unit that was finished before reads DONE: nothing is wrong with it, and it does not count twice.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +89,9 @@ def failure_json(failure: Failure) -> dict[str, Any]:
 
 def one_line(record: CycleRecord) -> str:
     """One unit for an eye that has two seconds; a second line says what to do where it failed."""
+    done = record.failure is not None and record.failure.code == "ledger.unit_closed"
     head = (
-        f"{VERDICTS[record.outcome]:<10} {record.unit or '(no identity)':<18} "
+        f"{'DONE' if done else VERDICTS[record.outcome]:<10} {record.unit or '(no identity)':<18} "
         f"{record.chip or '-':<9} {record.seconds:5.1f} s"
     )
     if record.failure is not None:

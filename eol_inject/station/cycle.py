@@ -78,7 +78,11 @@ def _cycle(bench: Bench, attempt: Attempt) -> None:
                 boot_check.run(device, bench.profile.spec.boot, identity.unit)
         with step(Step.IDENTIFY_AGAIN):
             device.identify()  # device.unit_changed unless it is still the same (line-failures 10)
-    _label(bench, attempt, cycle, attempt.proven)
+    if standing.state is not State.LABELLED:
+        _label(bench, attempt, cycle, attempt.proven)
+    with step(Step.CLOSE):
+        cycle.close()
+        attempt.state = State.CLOSED
 
 
 def _reserve(bench: Bench, attempt: Attempt, cycle: Cycle) -> Reserved:
@@ -126,7 +130,7 @@ def _erase(device: Device, unit: Unit, stale: tuple[tuple[int, int], ...]) -> No
 
 
 def _label(bench: Bench, attempt: Attempt, cycle: Cycle, proven: Proven) -> None:
-    """Render, print, close. A label that did not come out leaves the unit verified."""
+    """Render and print. A label that did not come out leaves the unit verified."""
     with attempt.teller.step(Step.RENDER):
         label = labelling.render_label(bench, proven)
     with attempt.teller.step(Step.PRINT):
@@ -134,9 +138,6 @@ def _label(bench: Bench, attempt: Attempt, cycle: Cycle, proven: Proven) -> None
         attempt.label = printed.outcome.value
         attempt.label_files = printed.files
         attempt.state = State.LABELLED
-    with attempt.teller.step(Step.CLOSE):
-        cycle.close()
-        attempt.state = State.CLOSED
 
 
 def _where(bug: Exception) -> str:
