@@ -22,8 +22,10 @@ from eol_inject.ledger.model import (
     Info,
     Kind,
     LabelState,
+    Lot,
     Reserved,
     Standing,
+    Todo,
     UnitRecord,
 )
 from eol_inject.ledger.transitions import HOLDS, LIVE, TRANSITIONS, WRITTEN_TO, Act, State
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
 SCHEMES: Final = {
     "sqlite": "eol_inject.ledger.opening:open_sqlite",
+    "postgresql": "eol_inject.ledger.opening:open_postgresql",
 }
 """URL scheme → who opens it; plugins will join here."""
 
@@ -78,6 +81,6 @@ def __getattr__(name: str) -> Any:
 __all__ = [
     "HOLDS", "LIVE", "SCHEMES", "TRANSITIONS", "WRITTEN_TO", "Act", "AssignmentRecord",
     "AttemptRecord", "Count", "Cycle", "CycleFacts", "EventRecord", "Hold", "Holder",
-    "ImportResult", "Info", "Keys", "Kind", "LabelState", "Ledger", "Reserved", "Standing",
-    "State", "UnitRecord", "open_ledger",
+    "ImportResult", "Info", "Keys", "Kind", "LabelState", "Ledger", "Lot", "Reserved", "Standing",
+    "State", "Todo", "UnitRecord", "open_ledger",
 ]  # fmt: skip

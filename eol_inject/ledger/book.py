@@ -8,9 +8,10 @@ from uuid import uuid4
 import sqlalchemy as sa
 
 from eol_inject.events import Outcome
-from eol_inject.ledger import attempts, identity, importing, lease, listing, records
+from eol_inject.ledger import attempts, identity, importing, lease, listing, people, records
 from eol_inject.ledger.chain import Setup
 from eol_inject.ledger.cycle import Cycle
+from eol_inject.ledger.desk import Desk
 from eol_inject.ledger.lease import Holding
 from eol_inject.ledger.model import (
     Count,
@@ -18,9 +19,12 @@ from eol_inject.ledger.model import (
     Holder,
     ImportResult,
     Info,
+    Lot,
+    Todo,
     UnitRecord,
 )
-from eol_inject.unit import AuthToken, ClaimCode, Identifier, Proof, StaticToken, Unit
+from eol_inject.ledger.people import Person, Role
+from eol_inject.unit import AuthToken, ClaimCode, Identifier, Secret, StaticToken, Unit
 
 
 def utc_now() -> datetime:
@@ -119,6 +123,41 @@ class Ledger:
         """Tokens by product, organization, lot and state."""
         return self._setup.db.read(records.status)
 
+    def lots(self) -> tuple[Lot, ...]:
+        """Every lot with what is left of it, in the order they came."""
+        return self._setup.db.read(records.lots)
+
+    def todos(self, *, closed: bool = False) -> tuple[Todo, ...]:
+        """What the cloud still has to be told; with ``closed``, what it was told too."""
+        return self._setup.db.read(lambda conn: records.todos(conn, closed=closed))
+
+    def authenticate(self, name: str, pin: Secret | None = None) -> Person:
+        """Who this is, by name and PIN.
+
+        Raises ``UsageError``: ``ledger.no_people``, ``unknown_person``, ``wrong_pin``,
+        ``pin_locked``.
+        """
+        return people.authenticate(self._setup, name, pin)
+
+    def desk(self, by: Person) -> Desk:
+        """What a person may do about units outside a cycle."""
+        return Desk(self._setup, by)
+
+    def add_person(self, name: str, role: Role, pin: Secret, *, by: Person | None = None) -> Person:
+        """Name somebody, or change role and PIN; the first must be an admin and needs no ``by``.
+
+        Raises ``UsageError``: ``ledger.bad_pin``, ``first_is_admin``, ``not_allowed``.
+        """
+        return people.add(self._setup, name, role, pin, by=by)
+
+    def remove_person(self, name: str, *, by: Person) -> None:
+        """Somebody left. Raises ``UsageError``: ``ledger.last_admin``, ``unknown_person``."""
+        people.remove(self._setup, name, by=by)
+
+    def people(self) -> tuple[Person, ...]:
+        """Who is named, with roles."""
+        return self._setup.db.read(people.everybody)
+
     def import_tokens(
         self,
         tokens: Iterable[StaticToken],
@@ -151,6 +190,3 @@ class Ledger:
 
     def __exit__(self, *raised: object) -> None:
         self.close()
-
-
-__all__ = ["Ledger", "Proof", "fresh_id", "utc_now"]

@@ -155,6 +155,36 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True)
+class Lot:
+    """One lot of tokens and what is left of it."""
+
+    product: str
+    organization: int | None
+    lot: str
+    total: int
+    available: int
+    revoked: int
+    imported_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Todo:
+    """What the cloud has to be told about a token: ``delete`` or ``unclaim``."""
+
+    number: int
+    act: str
+    product: str
+    lot: str
+    claim_tail: str
+    why: str
+    opened_at: str
+    opened_by: str
+    closed_at: str | None
+    closed_by: str | None
+    closed_how: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class AssignmentRecord:
     """One token of a unit, public facts only."""
 
@@ -219,6 +249,6 @@ class UnitRecord:
 
 __all__ = [
     "Act", "AssignmentRecord", "AttemptRecord", "Count", "CycleFacts", "EventRecord", "Hold",
-    "Holder", "Identifier", "ImportResult", "Info", "Kind", "LabelState", "Reserved", "Standing",
-    "State", "UnitRecord",
+    "Holder", "Identifier", "ImportResult", "Info", "Kind", "LabelState", "Lot", "Reserved",
+    "Standing", "State", "Todo", "UnitRecord",
 ]  # fmt: skip

@@ -38,6 +38,22 @@ def open_sqlite(
     return prepare(database, keys=keys, station=station, create=create, clock=clock, unique=unique)
 
 
+def open_postgresql(
+    url: str,
+    *,
+    keys: Keys,
+    station: str,
+    create: Kind | None = None,
+    clock: Callable[[], datetime] = utc_now,
+    unique: Callable[[], str] = fresh_id,
+) -> Ledger:
+    """``postgresql://user@host/database``; the password by PGPASSWORD or a pgpass file."""
+    from eol_inject.ledger import postgresql
+
+    database = postgresql.connect(url)
+    return prepare(database, keys=keys, station=station, create=create, clock=clock, unique=unique)
+
+
 def prepare(
     database: Database,
     *,

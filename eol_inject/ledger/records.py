@@ -16,6 +16,8 @@ from eol_inject.ledger.model import (
     Hold,
     Holder,
     LabelState,
+    Lot,
+    Todo,
     UnitRecord,
 )
 from eol_inject.ledger.schema import (
@@ -24,6 +26,8 @@ from eol_inject.ledger.schema import (
     attempt,
     event,
     identifier,
+    source,
+    todo,
     token,
     unit,
 )
@@ -80,6 +84,11 @@ def status(conn: sa.Connection) -> tuple[Count, ...]:
 
 def show(conn: sa.Connection, vault: Vault, which: Identifier | ClaimCode) -> UnitRecord:
     """Everything about one unit. Raises ``UsageError("ledger.unknown_unit")``."""
+    return _unit_record(conn, find_unit(conn, vault, which))
+
+
+def find_unit(conn: sa.Connection, vault: Vault, which: Identifier | ClaimCode) -> int:
+    """The unit's id. Raises ``UsageError("ledger.unknown_unit")``."""
     if isinstance(which, ClaimCode):
         found = conn.execute(
             sa.select(assignment.c.unit)
@@ -94,7 +103,51 @@ def show(conn: sa.Connection, vault: Vault, which: Identifier | ClaimCode) -> Un
         ).scalar_one_or_none()
     if found is None:
         raise UsageError("ledger.unknown_unit", which=str(which))
-    return _unit_record(conn, int(found))
+    return int(found)
+
+
+def lots(conn: sa.Connection) -> tuple[Lot, ...]:
+    """Every lot with what is left of it, the newest last."""
+    left = sa.func.sum(sa.case((token.c.state == "available", 1), else_=0))
+    dead = sa.func.sum(sa.case((token.c.state == "revoked", 1), else_=0))
+    columns = (token.c.product, token.c.organization, token.c.lot)
+    rows = conn.execute(
+        sa.select(*columns, sa.func.count(), left, dead, sa.func.min(source.c.at))
+        .select_from(token.join(source, source.c.id == token.c.source))
+        .group_by(*columns)
+        .order_by(sa.func.min(token.c.id))
+    )
+    return tuple(
+        Lot(product, organization, lot, int(total), int(free), int(revoked), at)
+        for product, organization, lot, total, free, revoked, at in rows
+    )
+
+
+def todos(conn: sa.Connection, *, closed: bool) -> tuple[Todo, ...]:
+    """What the cloud still has to be told; with ``closed``, what it was told too."""
+    query = (
+        sa.select(todo, token.c.product, token.c.lot, token.c.claim_tail)
+        .select_from(todo.join(token, token.c.id == todo.c.token))
+        .order_by(todo.c.id)
+    )
+    if not closed:
+        query = query.where(todo.c.closed_at.is_(None))
+    return tuple(
+        Todo(
+            number=row.id,
+            act=row.act,
+            product=row.product,
+            lot=row.lot,
+            claim_tail=row.claim_tail,
+            why=row.why,
+            opened_at=row.opened_at,
+            opened_by=row.opened_by,
+            closed_at=row.closed_at,
+            closed_by=row.closed_by,
+            closed_how=row.closed_how,
+        )
+        for row in conn.execute(query)
+    )
 
 
 def unit_of(conn: sa.Connection, value: str) -> tuple[Identifier, ...]:

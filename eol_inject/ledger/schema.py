@@ -181,6 +181,7 @@ person: Final = _table(
     _column("name", _text, key=True),
     _column("role", _text),
     _column("pin", _text),
+    _column("failures", _number),
     _column("since", _text),
     _column("until", _text),
 )

@@ -11,7 +11,5 @@ class ProductSpec(Spec):
 
     id: str = Field(min_length=1, max_length=64, description="The cloud's productId")
     name: str = Field(min_length=1, max_length=80, description="Its name, on labels")
-    organization: int | None = Field(
-        None, ge=1, description="The orgId its tokens must have"
-    )
+    organization: int | None = Field(None, ge=1, description="The orgId its tokens must have")
     role: str = Field(SELF_ROLE, pattern=r"[a-z][a-z0-9_-]{0,30}", description="Role of the token")

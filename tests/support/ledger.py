@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from eol_inject.ledger import CycleFacts, Keys, Kind, Ledger, open_ledger
@@ -129,3 +130,13 @@ def run_to(cycle: Cycle, state: str):
         if reached == state:
             break
     return reserved
+
+
+@dataclass(frozen=True)
+class Opener:
+    """Opens the ledger of a test, for any station."""
+
+    url: str
+
+    def __call__(self, station: str = "st1", **how: object) -> Ledger:
+        return open_ledger(self.url, keys=KEYS, station=station, **how)

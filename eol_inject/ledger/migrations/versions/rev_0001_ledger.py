@@ -35,7 +35,8 @@ CREATE TABLE transition (
 CREATE TABLE station (name TEXT PRIMARY KEY, host TEXT NOT NULL, since TEXT NOT NULL);
 
 CREATE TABLE person (
-    name TEXT PRIMARY KEY, role TEXT NOT NULL, pin TEXT NOT NULL, since TEXT NOT NULL, until TEXT
+    name TEXT PRIMARY KEY, role TEXT NOT NULL, pin TEXT NOT NULL, failures {int} NOT NULL,
+    since TEXT NOT NULL, until TEXT
 );
 
 CREATE TABLE unit (

@@ -1,0 +1,185 @@
+"""PostgreSQL: one pool for several stations.
+
+Refused where a commit might not be on disk (``fsync`` or ``synchronous_commit`` off): a token
+already in a unit would be handed out again. A lost connection is tried again a few times; every
+piece of work gives the same answer when its first run did commit.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from eol_inject.errors import EolError, StationError, UsageError
+from eol_inject.ledger.database import Database
+
+T = TypeVar("T")
+
+_CONNECT_S: Final = 5
+_TRIES: Final = 6
+_PAUSES_S: Final = (0.05, 0.2, 0.5, 1.0, 2.0)
+"""Between the tries: about four seconds, a server's restart."""
+
+# PostgreSQL manual, appendix A: classes and codes of SQLSTATE.
+_RACES: Final = frozenset({"40001", "40P01", "23505"})
+"""Two stations at the same row: serialization, deadlock, unique. Run again, the second one sees
+what the first one did."""
+
+_CODES: Final = {
+    "08": "ledger.unreachable",
+    "57": "ledger.unreachable",
+    "28": "ledger.login_refused",
+    "3D": "ledger.no_database",
+    "42": "ledger.not_permitted",
+    "53": "ledger.disk_full",
+    "25": "ledger.read_only",
+    "58": "ledger.io_error",
+    "XX": "ledger.corrupt",
+    "23": "ledger.rule_broken",
+    "P0": "ledger.rule_broken",
+    "55": "ledger.locked",
+    "40": "ledger.locked",
+}
+_UNSAFE: Final = ("fsync", "synchronous_commit", "full_page_writes")
+
+
+class PostgresqlDatabase(Database):
+    """A ledger on a server."""
+
+    def __init__(self, url: sa.URL, *, sleep: Callable[[float], None] = time.sleep) -> None:
+        engine = sa.create_engine(
+            url,
+            hide_parameters=True,
+            pool_size=4,
+            max_overflow=28,
+            pool_timeout=10,
+            connect_args={
+                "connect_timeout": _CONNECT_S,
+                "application_name": "eol-inject",
+                # A hung server must not hang the line; a statement of ours takes milliseconds,
+                # an import seconds.
+                "options": "-c lock_timeout=30s -c idle_in_transaction_session_timeout=120s",
+                "keepalives_idle": 10,
+                "keepalives_interval": 5,
+                "keepalives_count": 3,
+            },
+        )
+        super().__init__(engine, url.set(password=None).render_as_string())
+        self._sleep = sleep
+
+    def write(self, work: Callable[[sa.Connection], T]) -> T:
+        """As ``Database.write``; slots run side by side, the server's row locks keep them apart."""
+        return self._again(lambda: self._attempt(work))
+
+    def read(self, work: Callable[[sa.Connection], T]) -> T:
+        """As ``Database.read``."""
+        return self._again(lambda: self._read(work))
+
+    def _attempt(self, work: Callable[[sa.Connection], T]) -> T:
+        with self.engine.begin() as conn:
+            return work(conn)
+
+    def _read(self, work: Callable[[sa.Connection], T]) -> T:
+        with self.engine.connect() as conn, conn.begin():
+            conn.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            return work(conn)
+
+    def _again(self, run: Callable[[], T]) -> T:
+        for pause in _PAUSES_S:
+            try:
+                return run()
+            except SQLAlchemyError as error:
+                if not _may_pass(error):
+                    raise self.translate(error) from None
+                if _lost(error):
+                    self.engine.dispose()
+                self._sleep(pause)
+        with self.translated():
+            return run()
+
+    def translate(self, error: SQLAlchemyError) -> EolError:
+        """By SQLSTATE: the server's own texts repeat rows."""
+        state = _state(error)
+        if _lost(error) and state is None:
+            why = type(error).__name__
+            origin = getattr(error, "orig", None)
+            text = str(origin)
+            if "password authentication" in text or "no password supplied" in text:
+                return StationError("ledger.login_refused", where=self.where)
+            if "does not exist" in text:
+                return StationError("ledger.no_database", where=self.where)
+            return StationError("ledger.unreachable", where=self.where, why=why)
+        code = _CODES.get((state or "")[:2], "ledger.failed")
+        return StationError(code, where=self.where, why=f"SQLSTATE {state or 'none'}")
+
+    def lock_chain(self, conn: sa.Connection, station: str) -> None:
+        """One row a station: its slots append one after the other, other stations do not wait."""
+        conn.execute(_LOCK, {"s": station})
+
+    def brand(self, conn: sa.Connection) -> None:
+        """A schema of its own tables is mark enough."""
+
+    def refuse_unsafe(self) -> None:
+        """Raise ``StationError("ledger.unsafe_server")`` where a commit may be lost."""
+
+        def work(conn: sa.Connection) -> None:
+            for name in _UNSAFE:
+                value = conn.exec_driver_sql(f"SHOW {name}").scalar_one()
+                if value not in {"on", "local", "remote_write", "remote_apply"}:
+                    raise StationError("ledger.unsafe_server", setting=name, value=str(value))
+
+        self.read(work)
+
+
+_LOCK: Final = sa.text("SELECT pg_advisory_xact_lock(hashtextextended(:s, 4971))")
+
+
+def connect(url: str) -> PostgresqlDatabase:
+    """``postgresql://user@host/database``; the password by PGPASSWORD or a pgpass file.
+
+    Raises ``UsageError("ledger.bad_url")``, ``StationError``: ``ledger.unreachable``,
+    ``login_refused``, ``no_database``, ``unsafe_server``.
+    """
+    try:
+        parsed = sa.make_url(url)
+    except (SQLAlchemyError, ValueError):
+        raise UsageError("ledger.bad_url", url="postgresql") from None
+    if not parsed.database:
+        raise UsageError("ledger.bad_url", url=parsed.set(password=None).render_as_string())
+    database = PostgresqlDatabase(parsed.set(drivername="postgresql+psycopg"))
+    try:
+        database.refuse_unsafe()
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _state(error: SQLAlchemyError) -> str | None:
+    origin: Any = error.orig if isinstance(error, DBAPIError) else None
+    found = getattr(origin, "sqlstate", None)
+    return found if isinstance(found, str) else None
+
+
+def _lost(error: SQLAlchemyError) -> bool:
+    """Whether the connection is gone, or never came about."""
+    if isinstance(error, PoolTimeoutError):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    state = _state(error)
+    return bool(error.connection_invalidated) or (
+        type(error.orig).__name__ == "OperationalError" and (state or "08")[:2] in {"08", "57"}
+    )
+
+
+def _may_pass(error: SQLAlchemyError) -> bool:
+    """Whether trying again may help: races, and connections that broke."""
+    if _state(error) in _RACES:
+        return True
+    text = str(getattr(error, "orig", ""))
+    hopeless = "password" in text or "does not exist" in text
+    return _lost(error) and not hopeless
