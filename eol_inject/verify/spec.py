@@ -23,6 +23,64 @@ class InspectSpec(Spec):
 
 
 @dataclass(frozen=True, slots=True)
+class Blnkopt:
+    """Blynk's tagged keys and values inside the application."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placeholder:
+    """A run of bytes inside the application; ``text`` or ``pattern`` is what a blank one holds."""
+
+    value: str = "{auth}"
+    """Template of what is written."""
+    fill: Literal["nul", "space"] = "nul"
+    text: str | None = None
+    pattern: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LayoutField:
+    """One field of a layout, ``size`` bytes; numbers are unsigned."""
+
+    name: str
+    type: Literal["number", "text", "bytes"]
+    size: int
+    value: str = ""
+    """Template; ``{length}`` and ``{crc32}`` are computed from the record itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Fields in a row: a record in flash of its own, or an area of an EEPROM."""
+
+    fields: tuple[LayoutField, ...]
+    byte_order: Literal["little", "big"] = "little"
+
+
+@dataclass(frozen=True, slots=True)
+class NvsEntry:
+    """One entry of an NVS namespace; a blob's value is written in hex."""
+
+    key: str
+    type: Literal["integer", "string", "blob"]
+    value: str
+    """Template."""
+
+
+@dataclass(frozen=True, slots=True)
+class NvsEntries:
+    """Entries of one namespace; ``classic`` is classic Edgent's ``config`` struct instead."""
+
+    namespace: str
+    entries: tuple[NvsEntry, ...] = ()
+    classic: bool = False
+
+
+RegionForm = Blnkopt | Placeholder | Layout | NvsEntries
+"""How a region's bytes are to be read."""
+
+
+@dataclass(frozen=True, slots=True)
 class Where:
     """Where the token of a unit can be, all addresses in flash bytes.
 

@@ -1,4 +1,4 @@
-"""The unit's application follows from the golden image, or the first thing that does not is told."""
+"""The unit's application follows from the golden image, or what does not is told."""
 
 import pytest
 

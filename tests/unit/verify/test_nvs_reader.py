@@ -14,6 +14,12 @@ from tests.unit.verify.building import TOKEN, Wire, config, flash, nvs
 _TEXT = st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=200)
 _KEY = st.text("abcdefghijklmnopqrstuvwxyz0123456789_", min_size=1, max_size=15)
 
+INTEGERS = {
+    "u8": 200, "u16": 60_000, "u32": 4_000_000_000, "u64": 2**64 - 2,
+    "i8": -100, "i16": -30_000, "i32": -2_000_000_000, "i64": -(2**63) + 1,
+}  # fmt: skip
+"""One of each width, beyond what a narrower one holds."""
+
 ENTRY = 32
 
 
@@ -66,11 +72,13 @@ def test_strings_integers_and_blobs_of_both_versions_are_read(version: int) -> N
         {
             "blynk": [("auth", "string", TOKEN), ("config", "blob", config())],
             "phy": [("cal", "u32", "4242"), ("low", "i8", "-7"), ("big", "u64", str(2**63))],
+            "more": [(kind, kind, str(value)) for kind, value in INTEGERS.items()],
         },
         version=version,
     )
     found = reader.parse(data)
-    assert found.namespaces == ("blynk", "phy")
+    assert found.namespaces == ("blynk", "more", "phy")
+    assert {kind: found.integer("more", kind) for kind in INTEGERS} == INTEGERS
     assert found.keys("blynk") == ("auth", "config")
     assert found.string("blynk", "auth") == TOKEN.encode()
     assert found.blob("blynk", "config") == config()

@@ -125,6 +125,30 @@ def test_the_greater_valid_sequence_wins() -> None:
     ]  # fmt: skip
 
 
+def test_of_three_slots_the_sequence_takes_the_right_one() -> None:
+    """Sequence 5 is the second one, and its fallbacks go down before they go up."""
+    rows = [*ROWS, (0, 0x12, 0x290000, 0x10000, "ota_2")]
+    assert order(rows, ota_record(5)) == ["ota_1", "ota_0", "ota_2"]
+    assert order(rows, ota_record(6)) == ["ota_2", "ota_1", "ota_0"]
+
+
+def test_sixteen_slots_are_counted() -> None:
+    """The most there can be."""
+    rows = [(0, 0x10 + i, 0x10000 * (i + 1), 0x10000, f"ota_{i}") for i in range(16)]
+    rows.append((1, 0, 0x200000, 0x2000, "otadata"))
+    memory = flash({0x8000: table(rows), 0x200000: ota_record(16)})
+    found = partitions.read_table(Flash(Wire(memory), FLASH), 0x8000) or ()
+    records = otadata.read_records(Flash(Wire(memory), FLASH), found)
+    assert otadata.boot_order(found, records)[0].label == "ota_15"
+
+
+def test_otadata_without_slots_or_too_small_starts_the_factory_application() -> None:
+    """The bootloader does not divide by no slots, and wants two sectors."""
+    assert order([ROWS[1], FACTORY], ota_record(2), ota_record(3)) == ["factory"]
+    small = [(1, 0, 0xE000, 0x1000, "otadata"), ROWS[2], ROWS[3], FACTORY]
+    assert order(small, ota_record(2)) == ["factory", "ota_0", "ota_1"]
+
+
 @pytest.mark.parametrize("state", [3, 4])
 def test_a_record_given_up_does_not_count(state: int) -> None:
     """INVALID and ABORTED."""
