@@ -12,7 +12,7 @@ from eol_inject.cli.common import json_option, profile_option
 from eol_inject.errors import UsageError
 
 if TYPE_CHECKING:
-    from eol_inject.image.descriptions import Description, ImageFacts
+    from eol_inject.image.descriptions import Description, ImageFacts, SealFacts
     from eol_inject.unit import AuthToken
 
 _TOKEN_FILE_LIMIT = 4096
@@ -152,18 +152,11 @@ def _words(path: Path, found: "Description") -> list[str]:
 def _image_words(image: "ImageFacts") -> str:
     from eol_inject import report
 
-    seal = image.seal
-    broken = [
-        *(() if seal.checksum_valid else ("checksum",)),
-        *((str(seal.digest),) if seal.digest_valid is False else ()),
-    ]
     facts: dict[str, object] = {
-        "image": f"{image.role}, {image.chip}, {image.size} bytes at {image.offset:#x}",
+        "image": f"{image.role}, {image.chip or 'any chip'}, {image.size} bytes at {image.offset:#x}",
         "says": ", ".join(f"{name} {value}" for name, value in image.identity.items()),
-        "seal": f"BROKEN: {', '.join(broken)}"
-        if not seal.valid
-        else f"valid: checksum{f', {seal.digest}' if seal.digest else ''}",
-        "signed": seal.signed or "no",
+        "seal": _seal_words(image.seal) if image.seal else "none",
+        "signed": (image.seal and image.seal.signed) or "no",
     }
     for region in image.regions:
         facts[f"region {region.kind}"] = (
@@ -173,3 +166,13 @@ def _image_words(image: "ImageFacts") -> str:
         facts["region"] = "none found"
     rows = [(f"{s.offset:#x}", s.size, f"{s.load_address:#x}") for s in image.segments]
     return f"{report.pairs(facts)}\n\n{report.table(('segment at', 'bytes', 'loaded at'), rows)}"
+
+
+def _seal_words(seal: "SealFacts") -> str:
+    if seal.valid:
+        return f"valid: checksum{f', {seal.digest}' if seal.digest else ''}"
+    broken = [
+        *(() if seal.checksum_valid else ("checksum",)),
+        *((str(seal.digest),) if seal.digest_valid is False else ()),
+    ]
+    return f"BROKEN: {', '.join(broken)}"
