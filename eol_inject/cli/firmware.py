@@ -153,7 +153,7 @@ def _image_words(image: "ImageFacts") -> str:
     from eol_inject import report
 
     facts: dict[str, object] = {
-        "image": f"{image.role}, {image.chip or 'any chip'}, {image.size} bytes at {image.offset:#x}",
+        "image": f"{image.role}, {image.chip or 'plain'}, {image.size} bytes at {image.offset:#x}",
         "says": ", ".join(f"{name} {value}" for name, value in image.identity.items()),
         "seal": _seal_words(image.seal) if image.seal else "none",
         "signed": (image.seal and image.seal.signed) or "no",
