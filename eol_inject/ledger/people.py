@@ -6,7 +6,7 @@ production ledger without people lets nobody override anything until the first a
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, assert_never
+from typing import TYPE_CHECKING, Final, assert_never
 
 import sqlalchemy as sa
 
@@ -16,6 +16,9 @@ from eol_inject.ledger.model import Kind
 from eol_inject.ledger.schema import person
 from eol_inject.ledger.transitions import Who
 from eol_inject.unit import Secret
+
+if TYPE_CHECKING:
+    from argon2 import PasswordHasher
 
 MAX_FAILURES: Final = 5
 """Wrong PINs in a row before an admin has to give a new one."""
@@ -179,17 +182,22 @@ def _count(conn: sa.Connection, setup: Setup, name: str, *, right: bool) -> None
         append(conn, setup, Entry("wrong_pin", operator=name))
 
 
-def _hash(pin: Secret) -> str:
+def _hasher() -> "PasswordHasher":
+    """OWASP's least for Argon2id: 19 MiB, two passes. A PIN is short whatever the cost; what
+    stops guessing is the lock after a few tries."""
     from argon2 import PasswordHasher
 
-    return PasswordHasher().hash(pin.reveal())
+    return PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1)
+
+
+def _hash(pin: Secret) -> str:
+    return _hasher().hash(pin.reveal())
 
 
 def _fits(stored: str, pin: Secret) -> bool:
-    from argon2 import PasswordHasher
     from argon2.exceptions import VerifyMismatchError
 
     try:
-        return PasswordHasher().verify(stored, pin.reveal())
+        return _hasher().verify(stored, pin.reveal())
     except VerifyMismatchError:
         return False
