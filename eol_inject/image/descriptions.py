@@ -82,7 +82,7 @@ class Description:
     """A firmware file; plain types throughout, so ``to_json`` is its fields."""
 
     kind: str
-    """``application``, ``merged`` or ``hex``."""
+    """``application``, ``merged``, ``sketch`` or ``hex``."""
     words: str
     """One line for people."""
     size: int
@@ -116,9 +116,9 @@ def describe(data: bytes) -> Description:
 
 
 def _roles(container: Container) -> list[tuple[Image, str]]:
-    if container.kind is not Kind.MERGED:
-        return [(image, "application") for image in container.images]
     boot: list[tuple[Image, str]] = [(container.boot, "boot loader")] if container.boot else []
+    if container.kind is not Kind.MERGED:
+        return [*boot, *((image, "application") for image in container.images)]
     slots = [
         (slot.image, f"application in {slot.partition.label}")
         for slot in container.slots
@@ -172,6 +172,8 @@ def _words(container: Container) -> str:
         )
         more = f" and {len(image.segments) - 4} more" if len(image.segments) > 4 else ""  # noqa: PLR2004  # as many as fit a line
         return f"Intel HEX, {len(image.data)} bytes at {places}{more}"
+    if container.kind is Kind.SKETCH:
+        return "ESP8266 Arduino image: boot loader, and the application at 0x1000"
     if container.kind is Kind.APPLICATION and image is not None:
         return _FORMATS[image.format].format(chip=image.chip_words)
     filled, slots = len(container.images), len(container.slots)
@@ -188,6 +190,8 @@ def _notes(container: Container, images: tuple[ImageFacts, ...]) -> list[str]:
             "More than one application slot is filled: a token patched into one would be missing "
             "in the other, so this file cannot be patched."
         )
+    if container.crc_valid() is False:
+        notes.append("The CRC of the whole file is wrong: it was damaged after the build.")
     for image in images:
         if image.seal and not image.seal.valid:
             notes.append(f"The {image.role} has a broken seal: no boot loader would start it.")

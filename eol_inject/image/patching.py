@@ -139,6 +139,8 @@ class Golden:
         if not seal.valid:
             what = "checksum" if not seal.checksum else str(seal.digest)
             raise UsageError("image.bad_seal", what=what)
+        if self._container.crc_valid() is False:
+            raise UsageError("image.bad_seal", what="CRC of the whole file")
         if isinstance(self.image, EspImage) and self.regions:
             signature = signatures.find(self.image)
             if signature is not None:

@@ -104,6 +104,33 @@ def merge(*slots: bytes, table: bytes | None = None) -> bytes:
     return bytes(data)
 
 
+def sketch(constants: bytes, *, crc: bool = True) -> bytes:
+    """What the Arduino core's ``elf2bin.py`` would make: written after its source, bit by bit."""
+    data = _version_1({0x4010F000: b"eboot..."}, 0x4010F000)
+    data = data.ljust(4096, b"\xaa")
+    data += _version_1(
+        {0x40201010: script().padded(constants), 0x40100000: b"code" * 40, 0x3FFE8000: b"data" * 9},
+        0x40100004,
+    )
+    if not crc:
+        return data
+    blanked, value = data[:4088] + bytes(8) + data[4096:], 0xFFFFFFFF
+    for byte in blanked:
+        for mask in (0x80, 0x40, 0x20, 0x10, 8, 4, 2, 1):
+            carry = bool(value & 0x80000000) != bool(byte & mask)
+            value = (value << 1 & 0xFFFFFFFF) ^ (0x04C11DB7 if carry else 0)
+    return data[:4088] + struct.pack("<II", len(data), value) + data[4096:]
+
+
+def _version_1(segments: dict[int, bytes], entry: int) -> bytes:
+    data, checksum = struct.pack("<BBBBI", 0xE9, len(segments), 2, 0x40, entry), 0xEF
+    for address, content in segments.items():
+        data += struct.pack("<II", address, len(content)) + content
+        for byte in content:
+            checksum ^= byte
+    return data + bytes(15 - len(data) % 16) + bytes([checksum])
+
+
 def esptool_calls_valid(chip: str, image: bytes) -> bool:
     """What ``esptool image-info`` would say of checksum and hash."""
     from esptool.bin_image import ESP8266V2FirmwareImage, LoadFirmwareImage, esp8266_crc32

@@ -1,7 +1,8 @@
 """What a firmware file is, found by looking at it.
 
-An application image stands alone, or in a merged flash image: boot loader, partition table and
-application slots as they lie in flash, from address 0. Intel HEX is known by its colon; raw bytes
+An application image stands alone, in a merged flash image (boot loader, partition table and
+application slots as they lie in flash, from address 0), or behind Arduino's boot loader for ESP8266
+(``sketch``). Intel HEX is known by its colon; raw bytes
 are taken for firmware only where somebody says so.
 """
 
@@ -11,7 +12,7 @@ from typing import Final
 
 from eol_inject.chips import CHIPS, SECTOR
 from eol_inject.errors import UsageError
-from eol_inject.image.containers import esp, partitions, plain
+from eol_inject.image.containers import esp, partitions, plain, sketch
 from eol_inject.image.containers.esp import EspImage
 from eol_inject.image.containers.partitions import Partition
 from eol_inject.image.containers.plain import PlainImage
@@ -26,6 +27,7 @@ class Kind(StrEnum):
 
     APPLICATION = "application"
     MERGED = "merged"
+    SKETCH = "sketch"
     HEX = "hex"
     RAW = "raw"
 
@@ -71,8 +73,14 @@ class Container:
         return self.images[0]
 
     def file(self, data: bytes) -> bytes:
-        """The application's bytes ``data`` as the file that holds them."""
-        return plain.to_hex(self.data, data) if self.kind is Kind.HEX else data
+        """The application's bytes ``data`` as the file that holds them, with the file's own CRC."""
+        if self.kind is Kind.HEX:
+            return plain.to_hex(self.data, data)
+        return sketch.with_crc(data) if self.crc_valid() else data
+
+    def crc_valid(self) -> bool | None:
+        """Whether the CRC of the whole file is right; None where there is none."""
+        return sketch.crc_valid(self.data) if self.kind is Kind.SKETCH else None
 
 
 def look(data: bytes, *, chip: str | None = None, raw_at: int | None = None) -> Container:
@@ -92,6 +100,9 @@ def look(data: bytes, *, chip: str | None = None, raw_at: int | None = None) -> 
     merged = _look_merged(data, chip)
     if merged is not None:
         return merged
+    pair = sketch.parse(data) if chip in {None, "esp8266"} else None
+    if pair is not None:
+        return Container(Kind.SKETCH, data, pair[1:], boot=pair[0])
     return Container(Kind.APPLICATION, data, (esp.parse(data, chip=chip),))
 
 
