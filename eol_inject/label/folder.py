@@ -42,7 +42,9 @@ class FolderPrinter:
             probe.unlink()
             free = shutil.disk_usage(self.folder).free
         except OSError as error:
-            raise self._not_ready(error) from error
+            raise StationError(
+                "label.printer_not_ready", printer=str(self.folder), why=_reason(error)
+            ) from error
         if free < LEAST_FREE_BYTES:
             raise StationError(
                 "label.printer_not_ready",
@@ -66,12 +68,9 @@ class FolderPrinter:
                     self._sync_folder()
                     return Printed(PrintOutcome.CONFIRMED, files=tuple(files))
         except OSError as error:
-            raise self._not_ready(error) from error
-        raise StationError(
-            "label.printer_not_ready",
-            printer=str(self.folder),
-            why=f"{_MOST_COPIES} labels are already called {base}",
-        )
+            return Printed(PrintOutcome.NOT_SENT, why=_reason(error))
+        why = f"{_MOST_COPIES} labels are already called {base}"
+        return Printed(PrintOutcome.NOT_SENT, why=why)
 
     def _put(self, path: Path, data: bytes) -> bool:
         """Whether ``path`` now holds ``data``; False where it holds anything else."""
@@ -106,10 +105,6 @@ class FolderPrinter:
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
-
-    def _not_ready(self, error: OSError) -> StationError:
-        why = error.strerror or type(error).__name__
-        return StationError("label.printer_not_ready", printer=str(self.folder), why=why)
 
 
 def open_folder(url: str) -> FolderPrinter:
@@ -157,6 +152,10 @@ def _move_if_free(source: Path, target: Path) -> None:
             raise
         target.touch(mode=0o600, exist_ok=False)
         source.replace(target)
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or type(error).__name__
 
 
 def _binary() -> int:

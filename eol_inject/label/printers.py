@@ -50,13 +50,16 @@ class Printer(Protocol):
     def print(self, label: Label, *, name: str) -> Printed:
         """Print one copy. ``name`` identifies unit and copy in file and job names; never a token.
 
-        Raises ``StationError("label.printer_not_ready")`` where nothing was sent.
+        A printer that cannot take it answers ``not_sent`` and why: the unit is good, its label is
+        missing, and that is for the cycle to say.
         """
         ...
 
 
 SINKS: Final[Mapping[str, str]] = {
     "file": "eol_inject.label.folder:open_folder",
+    "zpl": "eol_inject.label.zpl_printer:open_tcp",
+    "zpl+usb": "eol_inject.label.zpl_printer:open_usb",
 }
 """Scheme → ``module:attr`` of a function ``(url) -> Printer``, imported when first used."""
 
