@@ -64,10 +64,7 @@ def open_source(
     open_table = export.open_table if export else opened.open
     form = text.form_of(open_table)
     rows = partial(text.rows, open_table, form)
-    sample = [record for _, record in islice(rows(), text.SAMPLE_ROWS)]
-    if not sample:
-        raise UsageError("tokens.empty")
-    layout = columns.find(sample, mapping=mapping, fields=fields)
+    layout = columns.find(_sample(rows), mapping=mapping, fields=fields)
     if layout.has_header:
         rows = partial(_without_header, rows)
     claims, broken = (export.claims, export.broken) if export else ({}, {})
@@ -90,6 +87,19 @@ def open_source(
         path=opened.path,
         organization=found.organization,
     )
+
+
+def _sample(rows: check.Rows) -> list[list[str]]:
+    """The first rows, up to the one that cannot be read: the check tells it in its turn."""
+    sample: list[list[str]] = []
+    try:
+        sample.extend(record for _, record in islice(rows(), text.SAMPLE_ROWS))
+    except UsageError:
+        if not sample[1:]:
+            raise
+    if not sample:
+        raise UsageError("tokens.empty")
+    return sample
 
 
 def _open(source: str, stdin: BinaryIO | None) -> Source:
@@ -149,9 +159,9 @@ class _Tokens(Sequence[StaticToken]):
         if isinstance(index, slice):
             return tuple(self)[index]
         at = index + len(self) if index < 0 else index
-        for token in islice(self, max(at, 0), None):
-            return token
-        raise IndexError(index)
+        if not 0 <= at < len(self):
+            raise IndexError(index)
+        return next(islice(self, at, None))
 
     def __repr__(self) -> str:
         return f"<{len(self)} static tokens>"

@@ -2,6 +2,10 @@
 
 Read in memory, never extracted. The names in it are secrets, and so are zipfile's messages, which
 repeat them: errors count entries instead. Limits stand against archives made to fill memory.
+
+Refused: no table or several; an image that is broken, shows no claim code, or another than its
+row; images of which none belongs to a row. Told as a note: no images at all, rows without image
+(the table itself must have their QR tokens then), images without row, other files.
 """
 
 import io
@@ -170,7 +174,7 @@ def _entries(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
             raise UsageError("tokens.zip_path")
         if entry.filename == "[Content_Types].xml":
             raise UsageError("tokens.not_a_source", kind="an Excel workbook or other document")
-        if entry.is_dir() or _LEFT_BEHIND.search(entry.filename):
+        if entry.filename.endswith("/") or _LEFT_BEHIND.search(entry.filename):
             continue
         if entry.flag_bits & _FLAG_ENCRYPTED:
             raise UsageError("tokens.zip_encrypted")

@@ -5,7 +5,6 @@ formula into ``#NAME?`` and long numbers into ``1.23E+11`` (reference: Blynk fac
 mangles tokens that start with -, =, +, @").
 """
 
-import itertools
 import re
 from typing import Final
 
@@ -15,7 +14,7 @@ _INVISIBLE: Final = "\u200b\u200c\u200d\u2060\ufeff"
 """Zero-width characters that ``str.strip`` leaves: they come along when cells are pasted."""
 _EDGE: Final = " \t\r\n\v\f\x1c\x1d\x1e\x1f\x85\xa0\u2007\u202f\u3000" + _INVISIBLE
 _WRAPPING: Final = _EDGE + "'\"\u2018\u2019\u201c\u201d"
-_SECRET_RUN: Final = re.compile(r"(?<![A-Za-z0-9_-])[A-Za-z0-9_-]{32}(?![A-Za-z0-9_-])")
+_SECRET_RUN: Final = re.compile(r"[A-Za-z0-9_-]{32,}")
 _CLAIM: Final = re.compile(r"(sqr_[A-Za-z0-9_-]{32})(?:\+([1-9][0-9]{0,11}))?")
 _QR_RUN: Final = re.compile(r"sqr_[A-Za-z0-9_-]{32}")
 _FORMULA_TEXT: Final = re.compile(r'="(.*)"', re.DOTALL)
@@ -26,6 +25,7 @@ _SEPARATED_MAC: Final = re.compile(
 )
 _EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _LONG_RUN: Final = re.compile(r"[A-Za-z0-9_-]{12,}")
+_WORD: Final = re.compile(r"(?:[A-Z]?[a-z]{2,}|[A-Z]{2,}|[0-9]+)[-_]*")
 _LONGEST_NAME: Final = 60
 """Characters of a header in a sentence."""
 _LONGEST_PUBLIC: Final = 200
@@ -80,10 +80,10 @@ def is_failed_formula(text: str) -> bool:
 
 
 def may_be_secret(text: str) -> bool:
-    """Whether a token may stand in ``text``.
+    """Whether a token may stand in ``text``, also glued to something else.
 
-    Hexadecimal ids and UUIDs of 32 characters have one case of letters; of a hundred million
-    AuthTokens at most a few do.
+    Hexadecimal ids and UUIDs have one case of letters; of a hundred million AuthTokens at most a
+    few do.
     """
     if _QR_RUN.search(text):
         return True
@@ -105,14 +105,13 @@ def is_harmless(text: str) -> bool:
 def is_presentable(name: str) -> bool:
     """Whether a header or file name may be shown: short, printable, made of words.
 
-    Half a token is a secret too: twelve and more characters that change between capitals, small
-    letters and digits as often as random ones do are not words.
+    Half a token is a secret too: twelve and more characters in a row have to be words of letters,
+    or numbers, of four characters on average. Of random ones, less than one in a hundred is.
     """
     if not name or len(name) > _LONGEST_NAME or not name.isprintable():
         return False
     for run in _LONG_RUN.findall(name):
-        kinds = [0 if c.isdigit() else 1 if c.isupper() else 2 for c in run]
-        changes = sum(a != b for a, b in itertools.pairwise(kinds))
-        if changes * 3 >= len(run):
+        words = _WORD.findall(run)
+        if sum(map(len, words)) != len(run) or len(words) * 4 > len(run):
             return False
     return not may_be_secret(name) and not is_auth(name)

@@ -6,7 +6,7 @@ The console's header row is not documented, so tokens are found by shape (refere
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
@@ -89,11 +89,11 @@ class Layout:
             said[self.names[self.qr]].append("QR token")
         for index, kind in self.identifiers:
             said[self.names[index]].append(kind)
-        for field in self.fields:
-            if field.spec:
-                said[self.names[field.index]].append(f"field {field.name}")
-            elif not said[self.names[field.index]]:
-                said[self.names[field.index]].append("kept")
+        for kept in self.fields:
+            if kept.spec:
+                said[self.names[kept.index]].append(f"field {kept.name}")
+            elif not said[self.names[kept.index]]:
+                said[self.names[kept.index]].append("kept")
         for index in self.dropped:
             said[self.names[index]].append("left out")
         return MappingProxyType({name: ", ".join(what) or "ignored" for name, what in said.items()})
@@ -123,14 +123,14 @@ def find(
     qr = _only(QR, cells.is_claim, table)
     identifiers = _identifiers(table, taken={auth, qr})
     declared = _declared(table, fields, tokens={auth, qr})
-    taken = {field.name for field in declared}
-    extra, dropped = _undeclared(table, {auth, qr, *(field.index for field in declared)})
+    taken = {one.name for one in declared}
+    extra, dropped = _undeclared(table, {auth, qr, *(one.index for one in declared)})
     return Layout(
         names=names,
         auth=auth,
         qr=qr,
         identifiers=identifiers,
-        fields=(*declared, *(field for field in extra if field.name not in taken)),
+        fields=(*declared, *(one for one in extra if one.name not in taken)),
         dropped=dropped,
         has_header=has_header,
         width=len(sample[0]) if has_header else len(headers),
@@ -143,7 +143,7 @@ class _Table:
 
     headers: Sequence[str]
     names: tuple[str, ...]
-    body: Sequence[Sequence[str]]
+    body: Sequence[Sequence[str]] = field(repr=False)
     mapped: Mapping[int, str]
     """Column → what the operator says it is."""
 

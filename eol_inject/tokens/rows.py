@@ -43,11 +43,12 @@ class RowReader:
     def parts(self, row: int, record: Sequence[str]) -> Parts:
         """The parts of a row.
 
-        Raises ``UsageError``: ``tokens.row_too_wide``, ``tokens.cell_empty``, ``tokens.formula_error``,
-        ``tokens.shortened_number``, ``tokens.bad_cell``, ``tokens.image_contradicts``,
-        ``tokens.other_organization``, ``tokens.bad_identifier``, ``tokens.token_in_public``,
-        ``tokens.field_missing``, ``tokens.field_pattern``, ``tokens.field_text``, and the code of
-        the row's image if that is broken; each with ``row`` and ``more``.
+        Raises ``UsageError``: ``tokens.row_too_wide``, ``tokens.cell_empty``,
+        ``tokens.formula_error``, ``tokens.shortened_number``, ``tokens.bad_cell``,
+        ``tokens.image_contradicts``, ``tokens.other_organization``, ``tokens.bad_identifier``,
+        ``tokens.token_in_public``, ``tokens.field_missing``, ``tokens.field_pattern``,
+        ``tokens.field_text``, each with ``row`` and ``more``; and the code of the row's image, if
+        that is broken, with ``where``.
         """
         layout = self.layout
         if len(record) > layout.width and any(map(cells.value, record[layout.width :])):

@@ -16,7 +16,7 @@ from eol_inject.errors import UsageError
 from eol_inject.tokens import cells
 
 MAX_BYTES: Final = 512 * 1024 * 1024
-_BLOCK: Final = 1024 * 1024
+_BLOCK: Final = 128 * 1024
 ZIP_MAGIC: Final = (b"PK\x03\x04", b"PK\x05\x06")
 _OTHER_KINDS: Final = (
     (b"\xd0\xcf\x11\xe0", "an old Excel workbook"),
