@@ -1,5 +1,6 @@
 """One board: a chip with its MAC, its efuses and its flash. A port can meet two of them."""
 
+import random
 from collections.abc import Callable
 
 from eol_inject.sim.flash import Flash
@@ -28,8 +29,7 @@ class Board:
         self.flash_encryption = flash_encryption
         self.secure_download = secure_download
         self.flash = Flash(flash_size, bad_sector)
-        self.written_plain = False
-        """Something was written that flash encryption will not decrypt to what it should be."""
+        self._pad = random.Random(mac).randbytes(flash_size) if flash_encryption else b""  # noqa: S311  # stands for AES-XTS, hides nothing
         self._new_registers: Callable[[], Registers] = lambda: Registers(
             model,
             mac,
@@ -39,6 +39,19 @@ class Board:
             baud=baud,
         )
         self.registers = self._new_registers()
+
+    def crypt(self, address: int, data: bytes) -> bytes:
+        """What flash encryption makes of ``data``, in or out; the same where it is off."""
+        if not self._pad:
+            return data
+        at = address % self.flash.size
+        pad = self._pad[at : at + len(data)]
+        mixed = int.from_bytes(data, "little") ^ int.from_bytes(pad, "little")
+        return mixed.to_bytes(len(data), "little")
+
+    def read_decrypted(self, address: int, size: int) -> bytes:
+        """As the running chip sees its flash."""
+        return self.crypt(address, self.flash.read(address, size))
 
     def reset(self) -> None:
         """Registers go back to their values at reset; the flash stays."""

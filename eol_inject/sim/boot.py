@@ -17,7 +17,6 @@ from eol_inject.chips import SECTOR
 from eol_inject.sim import firmware
 from eol_inject.sim.board import Board
 from eol_inject.sim.faults import Phase
-from eol_inject.sim.flash import Flash
 from eol_inject.sim.sums import xor_bytes
 
 _TABLE: Final = 0x8000
@@ -65,8 +64,6 @@ def boot(board: Board, *, reason: str, leak: bool = False, crash: bool = False) 
     lines: list[str] = []
     runs = True
     try:
-        if board.flash_encryption and board.written_plain:
-            raise _Refused("flash read err, 1000", "ets_main.c 371")
         start = _esp8266 if model.is_esp8266 else _esp32
         lines += start(board, lines, leak=leak)
     except _Refused as refused:
@@ -93,28 +90,27 @@ def download(board: Board, reason: str) -> Console:
 
 
 def _esp32(board: Board, said: list[str], *, leak: bool) -> list[str]:
-    flash = board.flash
-    head = flash.read(board.model.chip.bootloader_address, 24)
+    head = board.read_decrypted(board.model.chip.bootloader_address, 24)
     if head[0] != _V1_MAGIC:
         raise _Refused(f"invalid header: 0x{int.from_bytes(head[:4], 'little'):08x}")
     said += ["entry 0x" + head[4:8][::-1].hex(), "I (29) boot: simulated 2nd stage bootloader"]
-    table = _partitions(flash)
+    table = _partitions(board)
     nvs = next((part for part in table if (part.kind, part.subtype) == (1, 2)), None)
-    for part in _order(flash, table):
+    for part in _order(board, table):
         try:
-            image = _checked(flash, part.offset, part.size, board)
+            image = _checked(board, part.offset, part.size)
         except _Refused as refused:
             said += [str(line) for line in refused.args]
             continue
         said.append(f"I (61) boot: Loaded app from partition at offset 0x{part.offset:x}")
-        config = flash.read(nvs.offset, nvs.size) if nvs else b"\xff" * 2 * SECTOR
+        config = board.flash.read(nvs.offset, nvs.size) if nvs else b"\xff" * 2 * SECTOR
         return firmware.start(image, config).lines(leak=leak)
     raise _Refused("E (98) boot: No bootable app partitions in the partition table")
 
 
-def _partitions(flash: Flash) -> list[_Partition]:
+def _partitions(board: Board) -> list[_Partition]:
     parts = []
-    raw = flash.read(_TABLE, 0xC00)
+    raw = board.read_decrypted(_TABLE, 0xC00)
     for at in range(0, len(raw), _ENTRY.size):
         magic, kind, subtype, offset, size, label, _flags = _ENTRY.unpack_from(raw, at)
         if magic == b"\xeb\xeb":
@@ -139,14 +135,14 @@ def _partitions(flash: Flash) -> list[_Partition]:
     return parts
 
 
-def _order(flash: Flash, table: list[_Partition]) -> Iterator[_Partition]:
+def _order(board: Board, table: list[_Partition]) -> Iterator[_Partition]:
     """Applications as the bootloader tries them: the chosen, those before, those after."""
     factory = next((part for part in table if (part.kind, part.subtype) == (0, 0)), None)
     slots = sorted(
         (part for part in table if part.kind == 0 and part.subtype & 0xF0 == 0x10),  # noqa: PLR2004
         key=lambda part: part.subtype,
     )
-    chosen = _ota_choice(flash, table, len(slots))
+    chosen = _ota_choice(board, table, len(slots))
     if chosen is None:
         if factory:
             yield factory
@@ -158,14 +154,14 @@ def _order(flash: Flash, table: list[_Partition]) -> Iterator[_Partition]:
     yield from slots[chosen + 1 :]
 
 
-def _ota_choice(flash: Flash, table: list[_Partition], slots: int) -> int | None:
+def _ota_choice(board: Board, table: list[_Partition], slots: int) -> int | None:
     """Index of the slot that otadata names; None where it names none."""
     part = next((part for part in table if (part.kind, part.subtype) == (1, 0)), None)
     if part is None or not slots:
         return None
     best = 0
     for sector in (0, 1):
-        raw = flash.read(part.offset + sector * SECTOR, 32)
+        raw = board.read_decrypted(part.offset + sector * SECTOR, 32)
         number, state, check = struct.unpack("<I20xII", raw)
         valid = number != 0xFFFFFFFF and check == zlib.crc32(raw[:4], 0xFFFFFFFF)  # noqa: PLR2004
         if valid and state not in _NEVER_BOOT:
@@ -173,9 +169,9 @@ def _ota_choice(flash: Flash, table: list[_Partition], slots: int) -> int | None
     return (best - 1) % slots if best else None
 
 
-def _checked(flash: Flash, offset: int, size: int, board: Board) -> bytes:
+def _checked(board: Board, offset: int, size: int) -> bytes:
     """The image at ``offset`` once it passed every check of ``esp_image_verify``."""
-    raw = flash.read(offset, size)
+    raw = board.read_decrypted(offset, size)
     if raw[0] != _V1_MAGIC:
         raise _Refused(
             f"E (88) esp_image: image at 0x{offset:x} has invalid magic byte"

@@ -139,7 +139,7 @@ class Machine:
             baud=lambda: self.baud,
         )
         for address, data in config.images:
-            board.flash.load(address, data)
+            board.flash.load(address, board.crypt(address, data))
         return board
 
     # -- the cable ---------------------------------------------------------------------------

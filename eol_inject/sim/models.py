@@ -11,6 +11,8 @@ from typing import Final, Literal
 from eol_inject.chips import CHIPS, Chip
 
 MAGIC_REGISTER: Final = 0x40001000
+_XTS_128: Final = 4
+"""Purpose of an efuse key: flash encryption with XTS-AES-128."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +50,8 @@ class Model:
     """Length of the security information; 0 where the ROM has no such command."""
     secure_boot: tuple[int, int] | None = None
     """Efuse register and mask that say secure boot."""
-    flash_encryption: tuple[int, int] | None = None
-    """Efuse register and one odd bit of the crypt counter."""
+    flash_encryption: tuple[tuple[int, int], ...] = ()
+    """Efuse registers and bits: one odd bit of the crypt counter, and that there is a key."""
     clock_divider: int = 0x60000014
     """UART divider register."""
     crystal_hz: int = 40_000_000
@@ -84,7 +86,7 @@ def _riscv(
     spi: int,
     words: MappingProxyType[int, int],
     secure_boot: tuple[int, int],
-    flash_encryption: tuple[int, int],
+    flash_encryption: tuple[tuple[int, int], ...],
     mac: int = 0x44,
     build: str = "",
     crystal_hz: int = 40_000_000,
@@ -102,7 +104,7 @@ def _riscv(
         "0x4 (DOWNLOAD(USB/UART0/1))",
         words=MappingProxyType({efuse + offset: value for offset, value in words.items()}),
         secure_boot=(efuse + secure_boot[0], secure_boot[1]),
-        flash_encryption=(efuse + flash_encryption[0], flash_encryption[1]),
+        flash_encryption=tuple((efuse + offset, bits) for offset, bits in flash_encryption),
         crystal_hz=crystal_hz,
         clock_divider=clock_divider,
     )
@@ -149,7 +151,9 @@ MODELS: Final[dict[str, Model]] = {
             ),
             security_bytes=0,
             secure_boot=(0x3FF5A018, 1 << 5),
-            flash_encryption=(0x3FF5A000, 1 << 20),
+            flash_encryption=(
+                (0x3FF5A000, 1 << 20 | 1 << 19 | 1 << 16),  # counter; config and key unreadable
+            ),
             clock_divider=0x3FF40014,
             has_download_lock=False,
         ),
@@ -165,7 +169,7 @@ MODELS: Final[dict[str, Model]] = {
             words=_words(x3F41A050=1 << 18),  # v1.0
             security_bytes=12,
             secure_boot=(0x3F41A038, 1 << 20),
-            flash_encryption=(0x3F41A034, 1 << 18),
+            flash_encryption=((0x3F41A034, 1 << 18 | _XTS_128 << 24),),
             clock_divider=0x3F400014,
         ),
         Model(
@@ -179,7 +183,7 @@ MODELS: Final[dict[str, Model]] = {
             "0x0 (DOWNLOAD(USB/UART0))",
             words=_words(x60007050=2 << 18),  # v0.2
             secure_boot=(0x60007038, 1 << 20),
-            flash_encryption=(0x60007034, 1 << 18),
+            flash_encryption=((0x60007034, 1 << 18 | _XTS_128 << 24),),
             stub_by_read_pointer=0x3FCEF688,
         ),
         _riscv(
@@ -189,7 +193,7 @@ MODELS: Final[dict[str, Model]] = {
             spi=0x60002000,
             words=MappingProxyType({0x44: (1 << 20) | (1 << 16)}),  # v1.1
             secure_boot=(0x30, 1 << 21),
-            flash_encryption=(0x30, 1 << 7),
+            flash_encryption=((0x30, 1 << 7), (0x60, 1)),
             mac=0x40,
         ),
         _riscv(
@@ -199,7 +203,7 @@ MODELS: Final[dict[str, Model]] = {
             spi=0x60002000,
             words=_block1(w3=4 << 18),  # v0.4
             secure_boot=(0x38, 1 << 20),
-            flash_encryption=(0x34, 1 << 18),
+            flash_encryption=((0x34, 1 << 18 | _XTS_128 << 24),),
             build="-20210207",
         ),
         _riscv(
@@ -209,7 +213,7 @@ MODELS: Final[dict[str, Model]] = {
             spi=0x60003000,
             words=_block1(w2=1 << 4),  # v1.0
             secure_boot=(0x38, 1 << 25),
-            flash_encryption=(0x34, 1 << 16),
+            flash_encryption=((0x34, 1 << 16 | _XTS_128 << 22),),
         ),
         _riscv(
             "esp32c6",
@@ -218,7 +222,7 @@ MODELS: Final[dict[str, Model]] = {
             spi=0x60003000,
             words=_block1(w3=1 << 18),  # v0.1
             secure_boot=(0x38, 1 << 20),
-            flash_encryption=(0x34, 1 << 18),
+            flash_encryption=((0x34, 1 << 18 | _XTS_128 << 24),),
         ),
         _riscv(
             "esp32c61",
@@ -227,7 +231,7 @@ MODELS: Final[dict[str, Model]] = {
             spi=0x60003000,
             words=_block1(w2=1 << 4),  # v1.0
             secure_boot=(0x34, 1 << 26),
-            flash_encryption=(0x30, 1 << 23),
+            flash_encryption=((0x30, 1 << 23), (0x34, _XTS_128)),
         ),
         _riscv(
             "esp32h2",
@@ -236,7 +240,7 @@ MODELS: Final[dict[str, Model]] = {
             spi=0x60003000,
             words=_block1(w3=2 << 18),  # v0.2
             secure_boot=(0x38, 1 << 20),
-            flash_encryption=(0x34, 1 << 18),
+            flash_encryption=((0x34, 1 << 18 | _XTS_128 << 24),),
             crystal_hz=32_000_000,
         ),
         _riscv(
@@ -246,7 +250,7 @@ MODELS: Final[dict[str, Model]] = {
             spi=0x60099000,
             words=MappingProxyType({}),
             secure_boot=(0x38, 1 << 5),
-            flash_encryption=(0x30, 1 << 23),
+            flash_encryption=((0x30, 1 << 23), (0x34, _XTS_128)),
             crystal_hz=32_000_000,
             clock_divider=0x60012014,
         ),
@@ -257,7 +261,7 @@ MODELS: Final[dict[str, Model]] = {
             spi=0x5008D000,
             words=_block1(w2=1 << 4),  # v1.0
             secure_boot=(0x38, 1 << 20),
-            flash_encryption=(0x34, 1 << 18),
+            flash_encryption=((0x34, 1 << 18 | _XTS_128 << 24),),
         ),
     )
 }

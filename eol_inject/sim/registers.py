@@ -38,17 +38,16 @@ class Registers:
         self._status = 0
         self._words: dict[int, int] = dict(model.words)
         self._words[MAGIC_REGISTER] = model.magic
-        self._words.update(_mac_words(model, mac))
+        for register, word in _mac_words(model, mac).items():
+            self._words[register] = self._words.get(register, 0) | word  # ESP32-C2: revision beside
         self._last_mac_word = max(_mac_words(model, mac))
         if model.mac_layout == "esp32":
             self._last_mac_word = model.mac  # esptool reads the upper word first
-        for wanted, place in (
-            (secure_boot, model.secure_boot),
-            (flash_encryption, model.flash_encryption),
-        ):
-            if wanted and place is not None:
-                register, mask = place
-                self._words[register] = self._words.get(register, 0) | mask
+        burned = (*model.flash_encryption,) if flash_encryption else ()
+        if secure_boot and model.secure_boot:
+            burned += (model.secure_boot,)
+        for register, bits in burned:
+            self._words[register] = self._words.get(register, 0) | bits
         self.attached = False
         """Whether the flash pins were enabled: until then nobody answers on the bus."""
 

@@ -27,6 +27,8 @@ class _Job:
     end: int
     erased_to: int
     inflate: "zlib._Decompress | None"
+    encrypted: bool
+    """The chip encrypts what it programs."""
     expected: int = 0
     """Sequence number of the next block."""
 
@@ -56,7 +58,8 @@ class Writer:
         if size and (refusal := stay.unreachable(address, size)):
             return refusal
         self._late_error = 0
-        self._job = _Job(address, address + size, address // SECTOR * SECTOR, inflate)
+        encrypted = any(data[_FOUR.size :])
+        self._job = _Job(address, address + size, address // SECTOR * SECTOR, inflate, encrypted)
         if stay.is_stub or not size:
             return Answer()
         if stay.model.is_esp8266:
@@ -114,13 +117,12 @@ class Writer:
         begun, size = job.at, len(payload)
         spent = stay.timing.program(size) + self._erase_ahead(job, begun + size)
         job.at += size
-        stay.board.written_plain = True
-        stay.step(
-            Phase.WRITE,
-            size,
-            lambda a, b: stay.board.flash.program(begun + a, payload[a:b]),
-        )
+        stay.step(Phase.WRITE, size, lambda a, b: self._program(job, begun + a, payload[a:b]))
         return spent
+
+    def _program(self, job: _Job, address: int, data: bytes) -> None:
+        board = self._stay.board
+        board.flash.program(address, board.crypt(address, data) if job.encrypted else data)
 
     def _erase_ahead(self, job: _Job, need: int) -> float:
         """A sector, or a 64 KiB block where one fits, at a time."""
