@@ -144,8 +144,11 @@ def _words(path: Path, found: "Description") -> list[str]:
         *(f"\n{_image_words(image)}" for image in found.images),
     ]  # fmt: skip
     if found.partitions:
-        rows = [(row.label, row.use, f"{row.address:#x}", row.size) for row in found.partitions]
-        blocks.append("\n" + report.table(("partition", "use", "address", "bytes"), rows))
+        rows = [
+            (f"{row.start:#08x}", f"{row.start + row.size - 1:#08x}", row.size, row.what)
+            for row in found.map
+        ]
+        blocks.append("\n" + report.table(("from", "to", "bytes", "what is there"), rows))
     return blocks + [f"\nnote: {note}" for note in found.notes]
 
 

@@ -1,14 +1,17 @@
 """What a firmware file is, for people and for ``--json``: no value that could be secret."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from eol_inject.image import containers, identity, regions, seals, signatures
 from eol_inject.image.containers import Container, Image, Kind
 from eol_inject.image.containers.esp import EspImage, Format
 from eol_inject.image.containers.plain import PlainImage
+
+_TABLE_SIZE: Final = 0xC00
+"""Bytes that ESP-IDF keeps for a partition table; the rest of its sector may hold a signature."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,15 @@ class PartitionFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class MapRow:
+    """A stretch of the flash that a merged image is, or of the file that it is not."""
+
+    start: int
+    size: int
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
 class Description:
     """A firmware file; plain types throughout, so ``to_json`` is its fields."""
 
@@ -89,6 +101,8 @@ class Description:
     sha256: str
     images: tuple[ImageFacts, ...]
     partitions: tuple[PartitionFacts, ...] = ()
+    map: tuple[MapRow, ...] = ()
+    """Everything in the file by its place, in order; partitions beyond the file's end too."""
     notes: tuple[str, ...] = field(default=())
     """What somebody who is about to patch it should know, one sentence each."""
 
@@ -111,6 +125,7 @@ def describe(data: bytes) -> Description:
             PartitionFacts(row.label, row.words, row.address, row.size)
             for row in container.partitions
         ),
+        map=tuple(sorted(_map(container, images), key=lambda row: (row.start, -row.size))),
         notes=tuple(_notes(container, images)),
     )
 
@@ -181,6 +196,23 @@ def _words(container: Container) -> str:
     return (
         f"merged flash image: {boot}partition table, {filled} of {slots} application slots filled"
     )
+
+
+def _map(container: Container, images: tuple[ImageFacts, ...]) -> Iterator[MapRow]:
+    """Partitions, the images in them, and the regions in those."""
+    if container.table_at is not None:
+        yield MapRow(container.table_at, _TABLE_SIZE, "partition table")
+    for row in container.partitions:
+        held = container.data[row.address : row.address + row.size]
+        state = "beyond the file" if not held else "" if held.strip(b"\xff") else "erased"
+        yield MapRow(row.address, row.size, ", ".join(filter(None, (row.label, row.words, state))))
+    for image in images:
+        if image.seal is None:
+            yield from (MapRow(s.load_address, s.size, "firmware") for s in image.segments)
+            continue
+        yield MapRow(image.offset, image.size, image.role)
+        for region in image.regions:
+            yield MapRow(region.offset, region.size, f"region {region.kind}, {region.state}")
 
 
 def _notes(container: Container, images: tuple[ImageFacts, ...]) -> list[str]:

@@ -31,6 +31,22 @@ def test_the_fixture_is_told_as_what_it_is() -> None:
     ]
 
 
+def test_the_map_has_everything_by_its_place() -> None:
+    """Boot loader, table, partitions, the application in its slot, the region in that."""
+    told = describe(firmware.merged())
+    assert [(row.start, row.size, row.what) for row in told.map] == [
+        (0x0, 320, "boot loader"),
+        (0x8000, 0xC00, "partition table"),
+        (0x9000, 0x5000, "nvs, NVS, erased"),
+        (0xE000, 0x2000, "otadata, choice of the application (otadata), erased"),
+        (0x10000, 0x140000, "app0, application slot ota_0"),
+        (0x10000, 66368, "application in app0"),
+        (0x10234, 306, "region blnkopt, placeholder"),
+        (0x150000, 0x140000, "app1, application slot ota_1, beyond the file"),
+        (0x290000, 0x1000, "phy_init, radio calibration (phy), beyond the file"),
+    ]
+
+
 def test_one_filled_slot_is_patched_in_place() -> None:
     """The application inside is what it would be alone; everything around it stays."""
     golden = firmware.merged()
