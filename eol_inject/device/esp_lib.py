@@ -69,7 +69,11 @@ def plain_name(chip: str) -> str:
 
 
 def pulse_reset(port: Any) -> None:
-    """Restart whatever chip is on ``port``, by its reset line alone."""
+    """Restart whatever chip is on ``port`` by its lines alone.
+
+    DTR first: an open port holds it active, and then RTS resets nothing.
+    """
+    port.setDTR(False)
     reset.HardReset(port)()
 
 

@@ -83,7 +83,8 @@ class Link:
         Raises as ``Security.refuse_if_secured`` does, before the stub is even sent.
         """
         while not self._with_flash:
-            self.rom().security.refuse_if_secured()
+            facts = self.facts if self._esp is not None and self.facts is not None else self.rom()
+            facts.security.refuse_if_secured()
             self._start_stub()
             try:
                 self._speed_up()

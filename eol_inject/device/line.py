@@ -75,7 +75,10 @@ class Line:
         """Up to ``size`` bytes within the time limit; ``b""`` when none came."""
         self._arm()
         if not self._ahead:
-            return bytes(self._under.read(size))
+            data = bytes(self._under.read(size))
+            if not data:
+                self.left()  # silence until the deadline is the deadline, not a silent chip
+            return data
         data, self._ahead = self._ahead[:size], self._ahead[size:]
         return data
 

@@ -20,6 +20,10 @@ from eol_inject.errors import EolError, StationError, UsageError
 SCHEMES: Final = ("socket", "rfc2217", "sim")
 """What may stand before ``://``. Not pyserial's ``spy://``: it dumps every byte, also tokens."""
 
+_PATIENCE_S: Final = 1.0
+"""How long a read waits unless told otherwise: esptool does not say where it waits for the stub's
+first word, and pyserial's own default is for ever."""
+
 _HANDLERS: Final = "eol_inject.sim"
 """The package with ``protocol_sim``; known here by its name only."""
 
@@ -29,6 +33,7 @@ _MISSING: Final = re.compile(
     re.IGNORECASE,
 )
 _DENIED: Final = re.compile(r"Permission denied", re.IGNORECASE)
+_HOLDER: Final = re.compile(r"process \d+")
 _BUSY: Final = re.compile(
     r"Access is denied|exclusively lock|busy|already open|in use", re.IGNORECASE
 )
@@ -47,7 +52,9 @@ def open_port(url: str, *, baud: int) -> serial.Serial:
     if _HANDLERS not in serial.protocol_handler_packages:
         serial.protocol_handler_packages.append(_HANDLERS)
     try:
-        port = serial.serial_for_url(url, do_not_open=True, exclusive=True, baudrate=baud)
+        port = serial.serial_for_url(
+            url, do_not_open=True, exclusive=True, baudrate=baud, timeout=_PATIENCE_S
+        )
     except ValueError as error:
         raise _unusable(url, scheme.lower(), error) from error
     if sys.platform == "win32":
@@ -70,13 +77,14 @@ def refusal(url: str, error: Exception) -> EolError:
     if number == errno.EACCES or _DENIED.search(text):
         return StationError("device.port_denied", port=url)
     if number in (errno.EBUSY, errno.EAGAIN) or _BUSY.search(text):
-        return busy(url)
+        known = _HOLDER.search(text)
+        return busy(url, known[0] if known else "")
     return StationError("device.port_failed", port=url, why=mask(text.splitlines()[0][:160]))
 
 
-def busy(url: str) -> EolError:
+def busy(url: str, known: str = "") -> EolError:
     """``device.port_busy`` with the name of who holds it, where that can be seen."""
-    names = ", ".join(map(str, holders(url))) if "://" not in url else ""
+    names = known if "://" in url else ", ".join(map(str, holders(url)))
     return StationError("device.port_busy", port=url, holder=names or "another program")
 
 
