@@ -10,7 +10,7 @@ from eol_inject.verify.flash import SECTOR, Flash
 from eol_inject.verify.otadata import OtaState
 from eol_inject.verify.partitions import Partition
 from eol_inject.verify.places import TableState
-from eol_inject.verify.spec import Where
+from eol_inject.verify.spec import RegionAt, Where
 
 _NVS_LABEL: Final = "nvs"
 """The one partition that nvs_flash_init, and so Preferences, opens."""
@@ -44,23 +44,35 @@ class Saved:
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class OwnPlace:
+    """Flash of the token's region alone."""
+
+    name: str
+    address: int
+    size: int
+    live: bool
+    """Whether it is where the unit's present firmware would look."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
     """Everything that is to be looked at; ``slots`` in the order in which the unit tries them."""
 
     table: TableState
     slots: tuple[Slot, ...]
     saved: tuple[Saved, ...]
+    own: tuple[OwnPlace, ...] = ()
     notes: tuple[str, ...] = ()
     trouble: UnitError | None = None
 
 
-def layout(flash: Flash, where: Where, planned: bytes | None) -> Layout:
+def layout(flash: Flash, where: Where, planned: bytes | None) -> Plan:
     """By the unit's own table, then by the one that ``planned`` will write, then the profile."""
     if where.partition_table is None:
         eeprom = flash.size - _EEPROM_FROM_END * SECTOR
         slot = Slot("application", where.app_address, max(eeprom, 0), bootable=True)
         saved = (Saved(eeprom, SECTOR, nvs=False, live=True),) if eeprom > 0 else ()
-        return Layout(TableState.NONE, (slot,), saved)
+        return Plan(TableState.NONE, (slot,), saved, _own(where.region, (), ()))
     trouble = None
     try:
         table = partitions.read_table(flash, where.partition_table)
@@ -74,7 +86,9 @@ def layout(flash: Flash, where: Where, planned: bytes | None) -> Layout:
     slots = [_slot(row, bootable=True) for row in otadata.boot_order(rows, records)]
     coming = _planned(planned, where.partition_table, flash.size)
     slots += _others(slots, coming, where, flash.size)
-    return Layout(state, tuple(slots), _saved(rows, coming), tuple(_notes(rows, records)), trouble)
+    own = _own(where.region, rows, coming)
+    notes = tuple(_notes(rows, records))
+    return Plan(state, tuple(slots), _saved(rows, coming), own, notes, trouble)
 
 
 def _slot(row: Partition, *, bootable: bool) -> Slot:
@@ -111,6 +125,24 @@ def _saved(rows: Sequence[Partition], coming: Sequence[Partition]) -> tuple[Save
         if row.address not in {saved.address for saved in own}
     ]
     return (*own, *later)
+
+
+def _own(
+    region: RegionAt, rows: Sequence[Partition], coming: Sequence[Partition]
+) -> tuple[OwnPlace, ...]:
+    """The flash of a region that has its own, by the unit's table and by the one to be written."""
+    if region.inside or region.edgent:
+        return ()
+    if region.address is not None:
+        size = region.size or SECTOR
+        return (OwnPlace(f"region at 0x{region.address:X}", region.address, size, live=True),)
+    found: dict[int, OwnPlace] = {}
+    for table, live in ((rows, True), (coming, False)):
+        for row in table:
+            if row.label == region.partition and row.address not in found:
+                name = f"partition {row.label}"
+                found[row.address] = OwnPlace(name, row.address, row.size, live)
+    return tuple(found.values())
 
 
 def _nvs(rows: Iterable[Partition]) -> list[Partition]:

@@ -81,6 +81,36 @@ RegionForm = Blnkopt | Placeholder | Layout | NvsEntries
 
 
 @dataclass(frozen=True, slots=True)
+class RegionAt:
+    """The region that carries the AuthToken: its form, and where it is.
+
+    ``offset`` counts inside the application; ``address`` or ``partition`` (a label) is flash of
+    its own. ``before`` and ``behind`` are the golden image's bytes around a placeholder, by which
+    our firmware is known.
+    """
+
+    form: RegionForm
+    offset: int | None = None
+    address: int | None = None
+    partition: str | None = None
+    size: int | None = None
+    before: bytes = b""
+    behind: bytes = b""
+
+    @property
+    def inside(self) -> bool:
+        """Whether it is in the application."""
+        return isinstance(self.form, Blnkopt | Placeholder)
+
+    @property
+    def edgent(self) -> bool:
+        """Whether it is Edgent's firmware that reads it, and so Edgent's saved configuration."""
+        if isinstance(self.form, NvsEntries):
+            return (self.form.namespace, self.partition) == ("blynk", "nvs")
+        return isinstance(self.form, Blnkopt)
+
+
+@dataclass(frozen=True, slots=True)
 class Where:
     """Where the token of a unit can be, all addresses in flash bytes.
 
@@ -98,3 +128,10 @@ class Where:
     size: int | None = None
     image_chip_id: int | None = None
     """The chip id the image header must carry; None on ESP8266."""
+    token: RegionAt | None = None
+    """The token's region where it is not the ``blnkopt`` at ``hint``."""
+
+    @property
+    def region(self) -> RegionAt:
+        """The token's region."""
+        return self.token or RegionAt(Blnkopt(), offset=self.hint, size=self.size)

@@ -143,10 +143,30 @@ def test_a_half_written_entry_does_not_count() -> None:
 
 
 def test_written_marks_behind_the_first_empty_entry_do_not_count() -> None:
-    """On the active page they are the rest of a write that lost its power."""
-    data = bytearray(page([NAMESPACE, string("old"), string("lost")]))
-    data[32] |= 0b11 << 6  # the header of the third item looks empty again
-    assert reader.parse(bytes(data)).string("blynk", "auth") == b"old"
+    """On the active page they are the rest of a write that lost its power; a full one has none."""
+    items = [NAMESPACE, string("old"), entry(1, 0x01, "x", b"\x05"), string("lost")]
+    for state, wanted in ((0xFFFFFFFE, b"old"), (0xFFFFFFFC, b"lost")):
+        data = bytearray(page(items, state=state))
+        data[32] |= 0b11 << 6  # the third item looks empty
+        assert reader.parse(bytes(data)).string("blynk", "auth") == wanted
+
+
+@pytest.mark.parametrize("span", [0, 2, 126, 255])
+def test_an_entry_of_impossible_span_is_left_out(span: int) -> None:
+    """Its own CRC holds, but its data would lie elsewhere or nowhere; the next one stands."""
+    raw = bytearray(string("bad-bad-bad-bad-bad-bad-bad-bad-bad-bad", "host"))
+    raw[2] = span
+    raw[4:8] = struct.pack("<I", zlib.crc32(bytes(raw[:4] + raw[8:32]), 0xFFFFFFFF))
+    found = reader.parse(page([NAMESPACE, bytes(raw), string("good")], state=0xFFFFFFFC))
+    assert found.string("blynk", "host") is None
+    assert found.string("blynk", "auth") == b"good"
+
+
+def test_a_page_may_be_full_to_its_last_entry() -> None:
+    """126 of them; a longest key has 15 characters."""
+    numbers = [entry(1, 0x01, f"key-number-{i:04}", bytes([i])) for i in range(125)]
+    found = reader.parse(page([NAMESPACE, *numbers], state=0xFFFFFFFC))
+    assert [found.integer("blynk", f"key-number-{i:04}") for i in range(125)] == list(range(125))
 
 
 def test_a_damaged_entry_is_left_out_and_the_others_stand() -> None:
