@@ -16,7 +16,7 @@ from eol_inject.verify.inside import Inside, look
 from eol_inject.verify.outside import Outside, holds, look_at_own, look_at_saved
 from eol_inject.verify.places import Findings, Place, PlaceKind
 from eol_inject.verify.slots import Plan
-from eol_inject.verify.spec import NvsEntries, RegionAt, Where
+from eol_inject.verify.spec import Blnkopt, NvsEntries, RegionAt, Where
 
 
 def inspect(
@@ -34,15 +34,24 @@ def inspect(
     flash = Flash(read, flash_size)
     plan = slots.layout(flash, where, planned_table)
     region = where.region
-    apps = [
-        inside
-        for slot in plan.slots
-        for inside in look(flash, slot, where, region if region.inside else None)
-    ]
+    apps = [inside for slot in plan.slots for inside in look(flash, slot, where, _inside(where))]
     own = [look_at_own(flash, place, region) for place in plan.own]
     saved = [look_at_saved(flash, place) for place in plan.saved] if region.edgent else []
     stale = [one for one in saved if one.holds_any(_beaten_by(region))]
     return _findings(plan, apps, own, saved, stale)
+
+
+def _inside(where: Where) -> RegionAt | None:
+    """The region to look for in applications.
+
+    Classic Edgent reads its ``blnkopt`` too, also in a product that fills the struct in NVS.
+    """
+    region = where.region
+    if region.inside:
+        return region
+    if isinstance(region.form, NvsEntries) and region.form.classic and where.hint is not None:
+        return RegionAt(Blnkopt(), offset=where.hint, size=where.size)
+    return None
 
 
 def _beaten_by(region: RegionAt) -> frozenset[PlaceKind]:
