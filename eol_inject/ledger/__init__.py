@@ -6,6 +6,7 @@ Light to import: SQLAlchemy, Alembic and cryptography load when a ledger is open
 from collections.abc import Callable
 from datetime import datetime
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from eol_inject.errors import UsageError
@@ -48,11 +49,15 @@ def open_ledger(
     station: str,
     create: Kind | None = None,
     clock: Callable[[], datetime] | None = None,
+    witness: Path | None = None,
 ) -> "Ledger":
     """Open the ledger at ``url``; where there is none, make one of kind ``create``.
 
     ``create`` of None means that a missing ledger is an error; for an existing one it is ignored,
-    so compare ``info.kind``. Raises ``UsageError("ledger.bad_url")`` and ``StationError``:
+    so compare ``info.kind``. ``witness`` is the folder in which this station keeps its memory of
+    handed out tokens: on this computer, not beside the ledger.
+
+    Raises ``UsageError("ledger.bad_url")`` and ``StationError``:
     ``ledger.missing``, ``foreign``, ``newer_schema``, ``wrong_key``, ``locked``, ``read_only``,
     ``disk_full``, ``corrupt``, ``cannot_open``.
     """
@@ -62,7 +67,21 @@ def open_ledger(
     module, _, name = found.partition(":")
     opener = cast("Callable[..., Ledger]", getattr(import_module(module), name))
     options: dict[str, Any] = {} if clock is None else {"clock": clock}
-    return opener(url, keys=keys, station=station, create=create, **options)
+    return opener(url, keys=keys, station=station, create=create, witness=witness, **options)
+
+
+def restore_ledger(
+    path: Path, url: str, *, keys: Keys, station: str, operator: str
+) -> tuple[Info, Path | None]:
+    """Put the backup at ``path`` where ``url`` is: what it is now, and where the old file went.
+
+    Nobody draws from it until every station replayed what it remembers. Raises ``StationError``:
+    ``ledger.foreign``, ``corrupt``, ``wrong_key``; ``UsageError``: ``ledger.another_ledger``,
+    ``not_empty``.
+    """
+    from eol_inject.ledger import opening
+
+    return opening.restore(path, url, keys=keys, station=station, operator=operator)
 
 
 def __getattr__(name: str) -> Any:
@@ -82,5 +101,5 @@ __all__ = [
     "HOLDS", "LIVE", "SCHEMES", "TRANSITIONS", "WRITTEN_TO", "Act", "AssignmentRecord",
     "AttemptRecord", "Count", "Cycle", "CycleFacts", "EventRecord", "Hold", "Holder",
     "ImportResult", "Info", "Keys", "Kind", "LabelState", "Ledger", "Lot", "Reserved", "Standing",
-    "State", "Todo", "UnitRecord", "open_ledger",
+    "State", "Todo", "UnitRecord", "open_ledger", "restore_ledger",
 ]  # fmt: skip

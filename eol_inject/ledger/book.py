@@ -2,13 +2,25 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final, Self
 from uuid import uuid4
 
 import sqlalchemy as sa
 
 from eol_inject.events import Outcome
-from eol_inject.ledger import attempts, identity, importing, lease, listing, people, records
+from eol_inject.ledger import (
+    attempts,
+    backup,
+    identity,
+    importing,
+    lease,
+    listing,
+    people,
+    records,
+    settling,
+)
+from eol_inject.ledger.backup import Backup
 from eol_inject.ledger.chain import Setup
 from eol_inject.ledger.cycle import Cycle
 from eol_inject.ledger.desk import Desk
@@ -57,10 +69,12 @@ class Ledger:
     ) -> Cycle:
         """Take the unit for one pass through ``slot``; its attempt is on record from now on.
 
-        Raises ``StationError("ledger.unit_busy")`` while another slot works on it, and
-        ``UnitError("ledger.identity_contradicts")``.
+        Raises ``StationError("ledger.unit_busy")`` while another slot works on it,
+        ``UnitError("ledger.identity_contradicts")``, and after a restore
+        ``StationError``: ``ledger.behind_witness``, ``ledger.unsettled``.
         """
         setup = self._setup
+        settling.refuse_unsettled(setup)
         wanted = Holding(0, 0, setup.unique(), slot, operator)
 
         def work(conn: sa.Connection) -> Cycle:
@@ -157,6 +171,28 @@ class Ledger:
     def people(self) -> tuple[Person, ...]:
         """Who is named, with roles."""
         return self._setup.db.read(people.everybody)
+
+    def replay(self, *, by: Person, reason: str) -> settling.Replayed:
+        """After a restore: put the tokens that this station handed out on record again.
+
+        Raises ``StationError``: ``ledger.no_witness``, ``replay_incomplete``.
+        """
+        return settling.replay(self._setup, by, reason)
+
+    def settle(self, station: str, *, by: Person, reason: str) -> None:
+        """After a restore: vouch for a station that cannot replay any more."""
+        settling.settle(self._setup, station, by, reason)
+
+    def backup(self, path: Path) -> Backup:
+        """Copy everything but the keys into a new file, while the line runs.
+
+        Raises ``UsageError("ledger.backup_exists")``, ``StationError("ledger.no_folder")``.
+        """
+        return backup.backup(self._setup, path)
+
+    def mark_restored(self, operator: str, path: Path) -> None:
+        """For ``restore_ledger`` only: a new generation, and every station has to speak first."""
+        backup.mark_restored(self._setup, operator, path)
 
     def import_tokens(
         self,

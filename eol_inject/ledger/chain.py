@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
 
@@ -16,6 +16,9 @@ from eol_inject.ledger.model import Info
 from eol_inject.ledger.schema import event
 from eol_inject.ledger.transitions import State
 from eol_inject.ledger.vault import Vault
+
+if TYPE_CHECKING:
+    from eol_inject.ledger.witness import Witness
 
 GENESIS: Final = bytes(32)
 """What the first event of a station follows."""
@@ -32,6 +35,8 @@ class Setup:
     """Aware, for people's eyes only: order is by sequence, leases by the database's clock."""
     unique: Callable[[], str]
     """Fresh ids for attempts and requests."""
+    witness: "Witness | None" = None
+    """This station's memory outside the database."""
 
     def now(self) -> str:
         """The station's time, ISO 8601 in UTC, milliseconds."""

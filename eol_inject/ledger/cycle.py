@@ -9,58 +9,20 @@ import sqlalchemy as sa
 from eol_inject.errors import Param, RecordError, StationError, UnitError
 from eol_inject.events import Outcome
 from eol_inject.ledger import attempts, draw, identity, lease
-from eol_inject.ledger.chain import Entry, Setup, append
+from eol_inject.ledger.chain import Entry, Head, Setup, append, head
 from eol_inject.ledger.lease import LEASE_S, Holding
 from eol_inject.ledger.model import CycleFacts, Hold, LabelState, Reserved, Standing
 from eol_inject.ledger.moves import Place, move
 from eol_inject.ledger.proving import read_back_of
-from eol_inject.ledger.schema import Found, assignment, now, token, unit
-from eol_inject.ledger.schema import lease as lease_table
-from eol_inject.ledger.transitions import HOLDS, LIVE, Act, State
+from eol_inject.ledger.schema import Found, assignment, token
+from eol_inject.ledger.standing import STAND, refuse, refuse_erased, void_label
+from eol_inject.ledger.transitions import HOLDS, Act, State
+from eol_inject.ledger.witness import Handed
 from eol_inject.unit import SELF_ROLE, AuthToken, Proof, Proven, Secret, Unit
 
 _ORDER: Final = (
     State.RESERVED, State.WRITING, State.WRITTEN, State.VERIFIED, State.LABELLED, State.CLOSED,
 )  # fmt: skip
-_LIVE_SQL: Final = assignment.c.state.in_([sa.literal_column(f"'{state}'") for state in LIVE])
-
-_STAND: Final = (
-    sa.select(
-        lease_table.c.fence,
-        (lease_table.c.expires - now()).label("left"),
-        unit.c.hold,
-        unit.c.hold_reason,
-        assignment.c.id.label("assignment"),
-        assignment.c.state,
-        assignment.c.label,
-        token.c.id.label("token"),
-        token.c.uid,
-        token.c.auth,
-        token.c.public,
-        token.c.secrets,
-        token.c.claim_print,
-        token.c.claim_tail,
-        token.c.product,
-        token.c.organization,
-        token.c.lot,
-        token.c.state.label("pool"),
-        draw.BINDINGS.label("bindings"),
-    )
-    .select_from(
-        lease_table.join(unit, unit.c.id == lease_table.c.unit)
-        .outerjoin(
-            assignment,
-            sa.and_(
-                assignment.c.unit == lease_table.c.unit,
-                assignment.c.role == sa.bindparam("r"),
-                _LIVE_SQL,
-            ),
-        )
-        .outerjoin(token, token.c.id == assignment.c.token)
-    )
-    .where(lease_table.c.unit == sa.bindparam("u"))
-    .with_for_update(of=lease_table)
-)
 _ADD: Final = sa.insert(assignment).returning(assignment.c.id)
 
 
@@ -119,11 +81,9 @@ class Cycle:
 
         def work(conn: sa.Connection) -> None:
             row = self._stand(conn, role)
-            if blank and row.state in HOLDS and not row.hold:
-                raise UnitError(
-                    "ledger.unit_erased", state=row.state, tail=row.claim_tail or "none"
-                )
-            _refuse(row)
+            if blank:
+                refuse_erased(row)
+            refuse(row)
 
         self._setup.db.write(work)
 
@@ -140,19 +100,28 @@ class Cycle:
         wanted = draw.Wanted(product, organization, lot)
         self._role = role
 
-        def work(conn: sa.Connection) -> Reserved:
+        def work(conn: sa.Connection) -> tuple[Reserved, Handed | None]:
             row = self._stand(conn, role)
-            _refuse(row)
+            refuse(row)
             if row.assignment is not None:
                 wanted.refuse_other(row.product, row.organization, row.lot)
-                return self._handed_out(row, row.assignment, State(row.state), resumed=True)
+                state = State(row.state)
+                reserved = self._handed_out(row, row.assignment, state, resumed=True)
+                # Killed before its memory was written, perhaps: once more does no harm.
+                if state is not State.RESERVED:
+                    return reserved, None
+                return reserved, self._handed(row, role, head(conn, self._setup.info.station))
             taken = draw.bound_to(conn, self._held.unit, wanted) if row.bindings else None
             if taken is None:
                 taken = draw.from_pool(conn, wanted)
-            added = self._assign(conn, taken.id, role)
-            return self._handed_out(taken, added, State.RESERVED, resumed=False)
+            added, at = self._assign(conn, taken.id, role)
+            reserved = self._handed_out(taken, added, State.RESERVED, resumed=False)
+            return reserved, self._handed(taken, role, at)
 
-        return self._setup.db.write(work)
+        reserved, handed = self._setup.db.write(work)
+        if handed is not None and self._setup.witness is not None:
+            self._setup.witness.add(handed)
+        return reserved
 
     def begin_writing(self) -> None:
         """``reserved`` → ``writing``: to be called just before the first byte is written."""
@@ -323,7 +292,7 @@ class Cycle:
         self._setup.db.write(work)
 
     def _stand(self, conn: sa.Connection, role: str) -> Found:
-        row = conn.execute(_STAND, {"u": self._held.unit, "r": role}).one()
+        row = conn.execute(STAND, {"u": self._held.unit, "r": role}).one()
         if row.fence != self._held.fence:
             raise StationError("ledger.lease_lost", slot=self._held.slot)
         if row.left < LEASE_S * 2 / 3:
@@ -362,7 +331,7 @@ class Cycle:
         )
         return move(conn, self._setup, place, act, entry)
 
-    def _assign(self, conn: sa.Connection, token_id: int, role: str) -> int:
+    def _assign(self, conn: sa.Connection, token_id: int, role: str) -> tuple[int, Head]:
         at = self._setup.now()
         added: int = conn.execute(
             _ADD,
@@ -373,21 +342,20 @@ class Cycle:
                 "opened_at": at, "changed_at": at,
             },
         ).scalar_one()  # fmt: skip
-        append(
-            conn,
-            self._setup,
-            Entry(
-                act=Act.RESERVE.value,
-                operator=self._held.operator,
-                unit=self._held.unit,
-                token=token_id,
-                assignment=added,
-                attempt=self._held.attempt,
-                source=State.AVAILABLE,
-                target=State.RESERVED,
-            ),
+        entry = Entry(
+            act=Act.RESERVE.value,
+            operator=self._held.operator,
+            unit=self._held.unit,
+            token=token_id,
+            assignment=added,
+            attempt=self._held.attempt,
+            source=State.AVAILABLE,
+            target=State.RESERVED,
         )
-        return added
+        return added, append(conn, self._setup, entry)
+
+    def _handed(self, row: Found, role: str, at: Head) -> Handed:
+        return Handed(at, bytes(row.auth_print), self.unit.identifiers, role)
 
     def _handed_out(self, row: Found, added: int, state: State, *, resumed: bool) -> Reserved:
         vault = self._setup.vault
@@ -402,29 +370,3 @@ class Cycle:
             resumed=resumed,
             has_claim_code=row.claim_print is not None,
         )
-
-
-def _refuse(row: Found) -> None:
-    tail, state, why = row.claim_tail or "none", row.state, row.hold_reason
-    match Hold(row.hold):
-        case Hold.NONE:
-            pass
-        case Hold.BLOCKED:
-            raise UnitError("ledger.unit_blocked", why=why, tail=tail)
-        case Hold.RECALL:
-            raise UnitError("ledger.unit_recall", why=why, tail=tail)
-        case Hold.SCRAPPED:
-            raise UnitError("ledger.unit_scrapped", why=why, tail=tail)
-    if state == State.QUARANTINED:
-        raise UnitError("ledger.unit_quarantined", tail=tail)
-    if state == State.CLOSED:
-        raise UnitError("ledger.unit_closed", tail=tail, lot=row.lot)
-
-
-def void_label(conn: sa.Connection, place: Place) -> None:
-    """A label that may be stuck somewhere no longer counts."""
-    conn.execute(
-        sa.update(assignment)
-        .where(assignment.c.id == place.assignment, assignment.c.label != LabelState.NONE.value)
-        .values(label=LabelState.VOID)
-    )

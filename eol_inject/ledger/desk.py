@@ -8,7 +8,6 @@ import sqlalchemy as sa
 from eol_inject.errors import Param, StationError, UnitError, UsageError
 from eol_inject.ledger import cloud, people, rebinding
 from eol_inject.ledger.chain import Entry, Setup, append
-from eol_inject.ledger.cycle import void_label
 from eol_inject.ledger.model import Hold, LabelState
 from eol_inject.ledger.moves import Place, move
 from eol_inject.ledger.people import Person
@@ -22,6 +21,7 @@ from eol_inject.ledger.schema import (
     token,
     unit,
 )
+from eol_inject.ledger.standing import void_label
 from eol_inject.ledger.transitions import LIVE, Act, State, Who, transition
 from eol_inject.unit import SELF_ROLE, ClaimCode, Identifier, StaticToken
 

@@ -18,7 +18,8 @@ _FREE: Final = sa.and_(
 )
 
 _COLUMNS: Final = (
-    token.c.id, token.c.uid, token.c.auth, token.c.public, token.c.secrets, token.c.claim_print,
+    token.c.id, token.c.uid, token.c.auth, token.c.public, token.c.secrets, token.c.auth_print,
+    token.c.claim_print,
 )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from eol_inject.ledger.migrate import migrate
 from eol_inject.ledger.model import Info, Kind
 from eol_inject.ledger.schema import REVISION, meta
 from eol_inject.ledger.vault import Vault
+from eol_inject.ledger.witness import Witness
 
 _SQLITE: Final = "sqlite:///"
 
@@ -30,12 +31,21 @@ def open_sqlite(
     create: Kind | None = None,
     clock: Callable[[], datetime] = utc_now,
     unique: Callable[[], str] = fresh_id,
+    witness: Path | None = None,
 ) -> Ledger:
     """``sqlite:///relative/path`` or ``sqlite:////absolute/path``."""
     if not url.startswith(_SQLITE) or url == _SQLITE:
         raise UsageError("ledger.bad_url", url=url)
     database = sqlite.open_file(Path(url.removeprefix(_SQLITE)), create=create is not None)
-    return prepare(database, keys=keys, station=station, create=create, clock=clock, unique=unique)
+    return prepare(
+        database,
+        keys=keys,
+        station=station,
+        create=create,
+        clock=clock,
+        unique=unique,
+        witness=witness,
+    )
 
 
 def open_postgresql(
@@ -46,12 +56,48 @@ def open_postgresql(
     create: Kind | None = None,
     clock: Callable[[], datetime] = utc_now,
     unique: Callable[[], str] = fresh_id,
+    witness: Path | None = None,
 ) -> Ledger:
     """``postgresql://user@host/database``; the password by PGPASSWORD or a pgpass file."""
     from eol_inject.ledger import postgresql
 
     database = postgresql.connect(url)
-    return prepare(database, keys=keys, station=station, create=create, clock=clock, unique=unique)
+    return prepare(
+        database,
+        keys=keys,
+        station=station,
+        create=create,
+        clock=clock,
+        unique=unique,
+        witness=witness,
+    )
+
+
+def restore(
+    path: Path, url: str, *, keys: Keys, station: str, operator: str
+) -> tuple[Info, Path | None]:
+    """Put a backup where ``url`` is: the new state, and where the old file was moved to.
+
+    Raises what ``backup.into_file`` and ``backup.into_database`` raise.
+    """
+    from eol_inject.ledger import backup
+
+    kept = None
+    if url.startswith(_SQLITE):
+        kept = backup.into_file(path, Path(url.removeprefix(_SQLITE)))
+    else:
+        from eol_inject.ledger import postgresql
+
+        database = postgresql.connect(url)
+        try:
+            database.write(lambda conn: backup.into_database(conn, path))
+        finally:
+            database.close()
+    opener = open_sqlite if url.startswith(_SQLITE) else open_postgresql
+    with opener(url, keys=keys, station=station) as ledger:
+        ledger.mark_restored(operator, path)
+    with opener(url, keys=keys, station=station) as ledger:
+        return ledger.info, kept
 
 
 def prepare(
@@ -62,6 +108,7 @@ def prepare(
     create: Kind | None,
     clock: Callable[[], datetime],
     unique: Callable[[], str],
+    witness: Path | None,
 ) -> Ledger:
     """The ledger in ``database``. Its connections are closed again where this raises."""
 
@@ -89,7 +136,8 @@ def prepare(
     except BaseException:
         database.close()
         raise
-    return Ledger(Setup(database, Vault(keys, info.id), info, clock, unique))
+    memory = None if witness is None else Witness(witness, info.id, station)
+    return Ledger(Setup(database, Vault(keys, info.id), info, clock, unique, memory))
 
 
 def _meta(conn: sa.Connection) -> dict[str, str]:
