@@ -29,8 +29,8 @@ from eol_inject.sim.timing import Timing
 from eol_inject.sim.writing import Writer
 
 _HEAD: Final = Struct("<BBHI")
-_SYNC_VALUE: Final = 0x55201207
-"""In the value field of the ROM's sync reply; the stub says 0, which tells them apart."""
+_SYNC_VALUE: Final = 0x20120707
+"""In the value field of the ROM's sync reply (seen in traces); the stub says 0: told apart."""
 _REPEATED: Final = 8
 """Replies to a sync, and to a command that does not exist (esptool, ``command``)."""
 _WITH_CHIP_ID: Final = 20

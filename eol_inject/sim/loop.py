@@ -16,7 +16,7 @@ class Loop:
     """Callbacks when a socket can be read, when it can be written, and when a time has come."""
 
     def __init__(self) -> None:
-        self._readers: dict[socket.socket, Callable[[], None]] = {}
+        self._readers: dict[socket.socket, Callable[[], object]] = {}
         self._writers: dict[socket.socket, Callable[[], None]] = {}
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._number = itertools.count()
@@ -28,7 +28,7 @@ class Loop:
         """Run ``act`` at ``when``; equal times keep their order."""
         heapq.heappush(self._timers, (when, next(self._number), act))
 
-    def reader(self, sock: socket.socket, act: Callable[[], None] | None) -> None:
+    def reader(self, sock: socket.socket, act: Callable[[], object] | None) -> None:
         """Call ``act`` while ``sock`` has something to read; None ends that."""
         if act is None:
             self._readers.pop(sock, None)

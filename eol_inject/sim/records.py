@@ -7,7 +7,9 @@ lock beside it for life, so a record without a held lock is stale.
 import json
 import os
 import stat
+import threading
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 
 from eol_inject.sim.locks import try_lock
@@ -34,8 +36,17 @@ class Record:
     """TCP port of the raw listener; 0 = none."""
 
 
+_LOOKING = threading.Lock()
+
+
 def default_folder() -> Path:
     """In the user's runtime folder: gone after a restart, as the units are."""
+    with _LOOKING:  # slots open their ports in threads, and warning filters belong to all of them
+        return _default_folder()
+
+
+@cache
+def _default_folder() -> Path:
     import warnings
 
     import platformdirs

@@ -47,22 +47,23 @@ class Connection:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         server.loop.reader(sock, self.read)
 
-    def read(self) -> None:
-        """Take what is there; an end or nonsense closes."""
+    def read(self) -> bool:
+        """Take some of what is there, and say whether there was any; an end or nonsense closes."""
         try:
             data = self.sock.recv(262144)
         except BlockingIOError:
-            return
+            return False
         except OSError:
             data = b""
         if not data:
             self.close()
-            return
+            return False
         try:
             for kind, payload in self._unpacker.feed(data):
                 self._server.frame(self, kind, payload)
         except ValueError:
             self.close()
+        return True
 
     def send(self, kind: Kind, payload: bytes = b"") -> None:
         """Queue one frame and send what goes out now."""
@@ -258,8 +259,9 @@ class Server:
             self.machine.rearm([faults.parse(text) for text in declared])
 
     def _open(self, connection: Connection) -> None:
-        if self._holder is not None:
-            self._holder.read()  # a killed holder's end may be waiting there
+        holder = self._holder
+        while holder is not None and holder.open and holder.read():
+            pass  # a killed holder's end may be waiting behind its last bytes
         if self._holder is not None:
             connection.refuse(why="busy", holder=self._holder.pid)
         elif self.machine.faults.gate("busy"):
