@@ -25,6 +25,8 @@ class Inside:
     """A region's place, and whether an application that can start is around it."""
 
     place: Place
+    application: int
+    """Flash address of the application, or of the slot that has none."""
     starts: bool
     there: bool
     """Whether the application has such a region at all."""
@@ -34,13 +36,14 @@ def look(flash: Flash, slot: Slot, where: Where, region: RegionAt | None) -> Ite
     """The region, or each of several, of the application in a slot; ``region`` None for none."""
     app = read_application(flash, slot.address, slot.end, where)
     if app is None:
-        yield Inside(_no_application(flash, slot), starts=False, there=False)
+        yield Inside(_no_application(flash, slot), slot.address, starts=False, there=False)
         return
     right_chip = where.image_chip_id is None or app.chip_id == where.image_chip_id
     for number, (address, content) in enumerate(_find(flash, app, slot.end, region), 1):
         name = slot.name if number == 1 else f"{slot.name} ({number})"
         yield Inside(
             place(name, address, content, slot.bootable),
+            app.address,
             starts=right_chip and app.whole,
             there=content.state is not PlaceState.ABSENT,
         )

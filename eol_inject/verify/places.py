@@ -57,6 +57,8 @@ class Findings:
     table: TableState
     boots: str = ""
     """Name of the place whose application starts, empty where none would."""
+    boots_at: int | None = None
+    """Flash address of that application: the one whose seal counts."""
     stale: tuple[tuple[int, int], ...] = ()
     """(address, size) of the flash that holds a saved configuration which beats the region."""
     lost: tuple[str, ...] = ()

@@ -77,6 +77,7 @@ def _findings(
         effective=used.auth if used is not None and used.state is PlaceState.TOKEN else None,
         table=plan.table,
         boots=starting[0].place.name if starting else "",
+        boots_at=starting[0].application if starting else None,
         stale=tuple((one.saved.address, one.saved.size) for one in stale),
         lost=tuple(name for one in stale for name in one.others),
         notes=plan.notes,

@@ -53,7 +53,7 @@ def test_a_blank_module_is_blank_after_a_kilobyte() -> None:
     found = inspect(wire, WHERE, flash_size=FLASH)
     assert found.table is TableState.ERASED
     assert states(found) == {"application at 0x10000": "absent"}
-    assert (found.effective, found.boots) == (None, "")
+    assert (found.effective, found.boots, found.boots_at) == (None, "", None)
     assert wire.bytes < 4096
 
 
@@ -76,6 +76,7 @@ def test_the_token_in_the_region_of_the_selected_slot_is_used() -> None:
     parts = {0x8000: TABLE, 0x10000: OWN, 0x150000: FOREIGN, 0xE000: ota_record(2)}
     found = look(parts)
     assert (found.boots, found.effective) == ("application ota_1", OTHER_AUTH)
+    assert found.boots_at == 0x150000
     assert {p.name: p.auth for p in found.places if p.auth} == {
         "application ota_1": OTHER_AUTH,
         "application ota_0": AUTH,
