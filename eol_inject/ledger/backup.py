@@ -13,12 +13,12 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from eol_inject.errors import Param, StationError, UsageError
+from eol_inject.errors import EolError, Param, StationError, UsageError
 from eol_inject.ledger import schema, sqlite
 from eol_inject.ledger.chain import Entry, Setup, append
 from eol_inject.ledger.migrate import migrate
 from eol_inject.ledger.schema import meta
-from eol_inject.ledger.settling import flag_all
+from eol_inject.ledger.settling import drawing, flag_all
 
 _PAGES: Final = 256
 """Copied at a time: a line waits some milliseconds at most."""
@@ -105,7 +105,21 @@ def into_database(conn: sa.Connection, path: Path) -> None:
         source.close()
 
 
-def mark_restored(setup: Setup, operator: str, path: Path) -> None:
+def stations_in(path: Path) -> set[str]:
+    """Who drew from the ledger file that a restore replaced; nobody where it cannot be read."""
+    try:
+        old = sqlite.open_file(path, create=False)
+    except EolError:
+        return set()
+    try:
+        return old.read(drawing)
+    except EolError:
+        return set()
+    finally:
+        old.close()
+
+
+def mark_restored(setup: Setup, operator: str, path: Path, stations: set[str]) -> None:
     """Count the generation up, and let every station compare its memory first."""
 
     def work(conn: sa.Connection) -> None:
@@ -113,7 +127,7 @@ def mark_restored(setup: Setup, operator: str, path: Path) -> None:
         conn.execute(
             sa.update(meta).where(meta.c.key == "generation").values(value=str(generation))
         )
-        flag_all(conn)
+        flag_all(conn, stations)
         facts: dict[str, Param] = {"generation": generation, "backup": path.name}
         append(conn, setup, Entry("restored", operator=operator, facts=facts))
 

@@ -190,9 +190,9 @@ class Ledger:
         """
         return backup.backup(self._setup, path)
 
-    def mark_restored(self, operator: str, path: Path) -> None:
+    def mark_restored(self, operator: str, path: Path, stations: set[str]) -> None:
         """For ``restore_ledger`` only: a new generation, and every station has to speak first."""
-        backup.mark_restored(self._setup, operator, path)
+        backup.mark_restored(self._setup, operator, path, stations)
 
     def import_tokens(
         self,

@@ -95,7 +95,7 @@ def restore(
             database.close()
     opener = open_sqlite if url.startswith(_SQLITE) else open_postgresql
     with opener(url, keys=keys, station=station) as ledger:
-        ledger.mark_restored(operator, path)
+        ledger.mark_restored(operator, path, backup.stations_in(kept) if kept else set())
     with opener(url, keys=keys, station=station) as ledger:
         return ledger.info, kept
 

@@ -1,5 +1,6 @@
 """A ledger that was restored: nobody draws from it until every station has said what it knows."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -56,13 +57,23 @@ def refuse_unsettled(setup: Setup) -> None:
         raise StationError("ledger.unsettled", stations=", ".join(sorted(waiting)))
 
 
-def flag_all(conn: sa.Connection) -> None:
-    """Every station that ever wrote here has to compare its memory first."""
-    stations = conn.execute(sa.select(event.c.station).distinct()).scalars().all()
+def flag_all(conn: sa.Connection, more: Iterable[str] = ()) -> None:
+    """Every station that ever drew from here, and ``more``, has to compare its memory first.
+
+    A station whose first token was drawn after the backup is known only where the lost state can
+    still be read (``more``); it finds out by its own memory, but others cannot wait for it.
+    """
+    stations = drawing(conn) | set(more)
     known = set(conn.execute(_FLAGS).scalars())
     rows = [{"key": _FLAG + one, "value": ""} for one in stations if _FLAG + one not in known]
     if rows:
         conn.execute(sa.insert(meta), rows)
+
+
+def drawing(conn: sa.Connection) -> set[str]:
+    """The stations that ever drew a token."""
+    drew = sa.select(event.c.station).where(event.c.act == Act.RESERVE.value).distinct()
+    return set(conn.execute(drew).scalars())
 
 
 def replay(setup: Setup, by: Person, reason: str) -> Replayed:

@@ -1,0 +1,251 @@
+"""Backup, restore and the memory outside the database, on every engine."""
+
+from pathlib import Path
+
+import pytest
+
+from eol_inject.errors import EolError
+from eol_inject.events import Outcome
+from eol_inject.ledger import State, open_ledger, restore_ledger
+from tests.support.ledger import (
+    KEYS,
+    auth_text,
+    begin,
+    export,
+    fill,
+    mac,
+    reserve,
+    run_to,
+    static_token,
+    take_in,
+)
+
+
+def code_of(call, *values, **names):
+    """The code of the error that the call raises."""
+    with pytest.raises(EolError) as refused:
+        call(*values, **names)
+    assert refused.value.hint
+    return refused.value.code
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Where the stations of this test keep their memory."""
+    memory = tmp_path / "memory"
+    memory.mkdir()
+    return memory
+
+
+@pytest.fixture
+def place(opener, request, tmp_path):
+    """The ledger's URL, and where a restored one goes: in place, or into a new database."""
+    if opener.url.startswith("sqlite"):
+        yield opener.url, opener.url
+        return
+    started = request.getfixturevalue("server")
+    name = f"restored{abs(hash(tmp_path))}"
+    yield opener.url, started.create(name)
+    started.drop(name)
+
+
+def station(url, folder, name="st1"):
+    """The ledger as a station opens it."""
+    return open_ledger(url, keys=KEYS, station=name, witness=folder)
+
+
+def restored(path, place):
+    """What an engineer at a desk does."""
+    return restore_ledger(path, place[1], keys=KEYS, station="desk", operator="eng")
+
+
+def used(ledger, numbers, slot="A"):
+    """Tokens that these units got, as text."""
+    found = set()
+    for number in numbers:
+        cycle = begin(ledger, number, slot=slot)
+        found.add(run_to(cycle, "closed").auth.reveal())
+        cycle.end(Outcome.PASS)
+    return found
+
+
+def test_no_token_is_given_twice_after_a_restore(place, folder, tmp_path):
+    """Backup, ten units, restore, ten other units: refused until replayed, then no double."""
+    with station(place[0], folder) as ledger:
+        fill(ledger, 40)
+        before = used(ledger, range(5))
+        ledger.backup(tmp_path / "backup.db")
+        lost = used(ledger, range(10, 20))
+    info, _ = restored(tmp_path / "backup.db", place)
+    assert info.generation == 2
+    with station(place[1], folder) as ledger:
+        assert code_of(begin, ledger, 30) == "ledger.behind_witness"
+        assert code_of(begin, ledger, 30) == "ledger.behind_witness"
+        done = ledger.replay(by=ledger.authenticate("eng"), reason="disk died")
+        assert (done.replayed, done.known, done.set_aside) == (10, 5, 0)
+        later = used(ledger, range(30, 40))
+        for number in range(10, 20):
+            resumed = reserve(begin(ledger, number))
+            assert resumed.state is State.WRITING
+            assert resumed.auth.reveal() in lost
+    assert len(before | lost | later) == 25
+    with station(place[1], folder) as ledger:
+        assert reserve(begin(ledger, 50)).auth.reveal() not in before | lost | later
+
+
+def test_another_station_waits_until_all_have_spoken(place, folder, tmp_path):
+    """Its own memory is fine, but the other's tokens look available."""
+    with station(place[0], folder) as one, station(place[0], folder, "st2") as two:
+        fill(one, 30)
+        used(two, [1])
+        used(one, [2])
+        one.backup(tmp_path / "backup.db")
+        lost = used(one, range(10, 15))
+    restored(tmp_path / "backup.db", place)
+    with station(place[1], folder) as one, station(place[1], folder, "st2") as two:
+        assert code_of(begin, two, 20) == "ledger.unsettled"
+        one.replay(by=one.authenticate("eng"), reason="r")
+        assert used(two, range(20, 23)).isdisjoint(lost)
+
+
+def test_a_station_that_came_after_the_backup_is_waited_for_too(place, folder, tmp_path):
+    """Where the state that is replaced can still be read: a file that is restored in place."""
+    if place[0] != place[1]:
+        pytest.skip("a new database knows nothing of the lost one; the operator's manual says so")
+    with station(place[0], folder) as one, station(place[0], folder, "late") as late:
+        fill(one, 9)
+        one.backup(tmp_path / "backup.db")
+        lost = used(late, [5])
+    restored(tmp_path / "backup.db", place)
+    with station(place[1], folder) as one, station(place[1], folder, "late") as late:
+        assert code_of(begin, one, 1) == "ledger.unsettled"
+        assert late.replay(by=late.authenticate("eng"), reason="r").replayed == 1
+        assert used(one, [1]).isdisjoint(lost)
+
+
+def test_a_station_that_is_gone_is_settled_by_a_lead(place, folder, tmp_path):
+    """By name and reason; one's own memory cannot be waved away."""
+    with station(place[0], folder) as one, station(place[0], folder, "st2") as two:
+        fill(one, 10)
+        used(one, [1])
+        used(two, [2])
+        one.backup(tmp_path / "backup.db")
+    restored(tmp_path / "backup.db", place)
+    with station(place[1], folder) as one:
+        eng = one.authenticate("eng")
+        assert code_of(begin, one, 3) == "ledger.unsettled"
+        assert code_of(one.settle, "st2", by=eng, reason=" ") == "ledger.reason_missing"
+        one.settle("st2", by=eng, reason="it burnt")
+        reserve(begin(one, 3))
+        assert code_of(one.settle, "st1", by=eng, reason="r") == "ledger.own_memory"
+
+
+def test_tokens_that_the_backup_never_had_are_imported_first(place, folder, tmp_path):
+    """Or else they would come back as new ones."""
+    with station(place[0], folder) as ledger:
+        ledger.backup(tmp_path / "backup.db")
+        fill(ledger, 3)
+        lost = used(ledger, [1, 2])
+    restored(tmp_path / "backup.db", place)
+    with station(place[1], folder) as ledger:
+        eng = ledger.authenticate("eng")
+        assert code_of(ledger.replay, by=eng, reason="r") == "ledger.replay_incomplete"
+        fill(ledger, 3)
+        assert code_of(begin, ledger, 9) == "ledger.behind_witness"
+        assert ledger.replay(by=eng, reason="r").replayed == 2
+        assert reserve(begin(ledger, 9)).auth.reveal() not in lost
+
+
+def test_a_unit_with_another_token_by_now_sets_the_old_one_aside(place, folder, tmp_path):
+    """A station without memory went on meanwhile: nothing is overwritten, nothing used twice."""
+    with station(place[0], folder) as ledger:
+        take_in(ledger, [*export(6), static_token(90)])
+        ledger.backup(tmp_path / "backup.db")
+        used(ledger, [1])
+        second = used(ledger, [2])
+    restored(tmp_path / "backup.db", place)
+    with open_ledger(place[1], keys=KEYS, station="st1") as blind:
+        eng = blind.authenticate("eng")
+        blind.settle("st1", by=eng, reason="wrong, but people do it")
+        doubled = used(blind, [2])
+    with station(place[1], folder) as ledger:
+        done = ledger.replay(by=eng, reason="r")
+        assert (done.known, done.replayed, done.set_aside) == (0, 0, 2)
+        left = {reserve(begin(ledger, n)).auth.reveal() for n in range(20, 24)}
+        assert left.isdisjoint(second | doubled)
+
+
+def test_a_backup_is_whole_owner_only_and_needs_no_key(place, folder, tmp_path):
+    """One file, no WAL beside it; it shows no token, and is never overwritten."""
+    with station(place[0], folder) as ledger:
+        fill(ledger, 5)
+        used(ledger, [1])
+        made = ledger.backup(tmp_path / "backup.db")
+        assert code_of(ledger.backup, tmp_path / "backup.db") == "ledger.backup_exists"
+        assert code_of(ledger.backup, tmp_path / "no" / "b.db") == "ledger.no_folder"
+        assert made.ledger_id == ledger.info.id
+        assert made.events > 5
+    names = {path.name for path in tmp_path.iterdir() if path.name.startswith("backup")}
+    assert names == {"backup.db"}
+    assert (tmp_path / "backup.db").stat().st_mode & 0o777 == 0o600
+    assert auth_text(0).encode() not in (tmp_path / "backup.db").read_bytes()
+
+
+def test_a_restored_ledger_is_complete(place, folder, tmp_path):
+    """Records, pool, people and identity are those of the backup; new ids go on from there."""
+    with station(place[0], folder) as ledger:
+        fill(ledger, 5)
+        used(ledger, [1])
+        held = begin(ledger, 2)
+        reserve(held)
+        was = (ledger.info.id, ledger.status(), ledger.show(mac(1)))
+        ledger.backup(tmp_path / "backup.db")
+    _, kept = restored(tmp_path / "backup.db", place)
+    assert (kept is not None) == place[0].startswith("sqlite")
+    with station(place[1], folder) as ledger:
+        assert (ledger.info.id, ledger.status(), ledger.show(mac(1))) == was
+        fill(ledger, 2, start=60)
+        assert reserve(begin(ledger, 7)).auth.reveal() == auth_text(2)
+
+
+def test_restoring_over_another_ledger_is_refused(opener, folder, tmp_path, request):
+    """It would be gone."""
+    from eol_inject.ledger import Kind
+
+    other = f"sqlite:///{tmp_path / 'other.db'}"
+    open_ledger(other, keys=KEYS, station="x", create=Kind.TRAINING).close()
+    with station(opener.url, folder) as ledger:
+        ledger.backup(tmp_path / "backup.db")
+    into = other if opener.url.startswith("sqlite") else opener.url
+    code = code_of(restored, tmp_path / "backup.db", (None, into))
+    assert code in {"ledger.another_ledger", "ledger.not_empty"}
+    (tmp_path / "junk").write_bytes(b"junk" * 100)
+    assert code_of(restored, tmp_path / "junk", (None, other)) == "ledger.foreign"
+
+
+def test_no_token_leaves_without_being_remembered(opener, folder, ledger):
+    """A memory that cannot be written stops the station before the token is used."""
+    with station(opener.url, folder) as one:
+        cycle = begin(one, 1)
+        for path in folder.iterdir():
+            path.unlink()
+        folder.rmdir()
+        assert code_of(reserve, cycle) == "ledger.witness"
+        folder.mkdir()
+        assert reserve(cycle).resumed
+        (memory,) = folder.iterdir()
+        assert memory.stat().st_mode & 0o777 == 0o600
+        assert auth_text(0).encode() not in memory.read_bytes()
+
+
+def test_a_cut_off_line_of_the_memory_does_no_harm(opener, folder, ledger):
+    """The crash came before the token was used."""
+    with station(opener.url, folder) as one:
+        used(one, [1])
+        (memory,) = folder.iterdir()
+        with memory.open("ab") as file:
+            file.write(b'{"seq":99,"ha')
+        used(one, [2])
+        used(one, [3])
+    lines = Path(memory).read_bytes().splitlines()
+    assert len(lines) == 4
