@@ -141,7 +141,7 @@ def test_a_child_s_arguments_and_environment_are_found(way: str) -> None:
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
 def test_a_clean_child_is_not_accused() -> None:
-    """Only descendants are looked at, and they are clean here."""
+    """Processes that were there before are not looked at, and the new one is clean."""
     with Watch(Canary(SECRET)) as watch:
         subprocess.run([sys.executable, "-c", "import time; time.sleep(0.1)"], check=True)
         time.sleep(0.02)

@@ -88,18 +88,19 @@ class Canary:
 
 
 class Watch:
-    """Samples the argument lists and environments of this process's descendants while it runs.
+    """Samples the argument lists and environments of every process that starts while it runs.
 
-    Linux only (``/proc``). ``samples`` counts looks at a process, so a test can tell that the
-    watch saw something at all.
+    Of every process, not of descendants: servers that detach themselves are looked at too. Linux
+    only (``/proc``). ``samples`` counts looks, so a test can tell that the watch saw something.
     """
 
-    def __init__(self, canary: Canary, period_s: float = 0.005) -> None:
+    def __init__(self, canary: Canary, period_s: float = 0.01) -> None:
         self._canary = canary
         self._period_s = period_s
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, daemon=True)
-        self._looked: set[tuple[int, bytes]] = set()
+        self._before = _processes()
+        self._looked: set[bytes] = set()
         self.samples = 0
         self.seen: list[Sighting] = []
 
@@ -113,33 +114,19 @@ class Watch:
 
     def _loop(self) -> None:
         while not self._stop.is_set():
-            for pid in _descendants(os.getpid()):
+            for pid in _processes() - self._before:
                 for name in ("cmdline", "environ"):
                     with contextlib.suppress(OSError):
                         data = Path(f"/proc/{pid}/{name}").read_bytes()
                         self.samples += 1
-                        if (pid, data) not in self._looked:
-                            self._looked.add((pid, data))
+                        if data not in self._looked:
+                            self._looked.add(data)
                             self.seen += self._canary.in_bytes(data, f"{name} of a process")
             time.sleep(self._period_s)
 
 
-def _descendants(pid: int) -> list[int]:
-    parents: dict[int, int] = {}
-    for entry in os.scandir("/proc"):
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError):
-                # the second field, the command, may hold spaces and brackets
-                stat = Path(entry.path, "stat").read_bytes().rsplit(b")", 1)[1].split()
-                parents[int(entry.name)] = int(stat[1])
-    found: list[int] = []
-    for child in parents:
-        up = child
-        while up in parents and up != pid:
-            up = parents[up]
-        if up == pid and child != pid:
-            found.append(child)
-    return found
+def _processes() -> set[str]:
+    return {entry.name for entry in os.scandir("/proc") if entry.name.isdigit()}
 
 
 def _unpacked(data: bytes) -> Iterator[tuple[str, bytes]]:
