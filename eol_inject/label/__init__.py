@@ -7,6 +7,7 @@ Pillow, reportlab and the decoder load when the first label is rendered.
 from eol_inject.label.bitmap import Label
 from eol_inject.label.printers import Printed, Printer, PrintOutcome, open_printer
 from eol_inject.label.render import render
+from eol_inject.label.sheet import sheet_pdf
 from eol_inject.label.template import Template, check_template, load_template, shipped
 
 __all__ = [
@@ -19,5 +20,6 @@ __all__ = [
     "load_template",
     "open_printer",
     "render",
+    "sheet_pdf",
     "shipped",
 ]

@@ -5,11 +5,15 @@ exactly one image of one pixel a dot gains none in any of four renderers (refere
 """
 
 import zlib
+from collections.abc import Iterable
 from io import BytesIO
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from reportlab.pdfbase.pdfdoc import PDFImageXObject
 from reportlab.pdfgen.canvas import Canvas
+
+if TYPE_CHECKING:
+    from eol_inject.label.bitmap import Label
 
 POINTS_PER_INCH: Final = 72
 HAIR: Final = 0.01
@@ -60,6 +64,26 @@ def one_page(rows: bytes, width: int, height: int, dpi: int) -> bytes:
     buffer = BytesIO()
     canvas = DotCanvas(buffer, pagesize=page, invariant=1, pageCompression=1)
     canvas.dots(rows, (width, height), at=(0, 0), dpi=dpi)
+    canvas.showPage()
+    canvas.save()
+    return buffer.getvalue()
+
+
+def sheet_pages(
+    placed: Iterable[tuple[int, int, int, "Label"]], page: tuple[int, int], dpi: int
+) -> bytes:
+    """Pages of ``page`` dots with labels at ``(page number, left, top)``, in order of pages."""
+    scale = POINTS_PER_INCH / dpi
+    buffer = BytesIO()
+    size = ((page[0] - HAIR) * scale, (page[1] - HAIR) * scale)
+    canvas = DotCanvas(buffer, pagesize=size, invariant=1, pageCompression=1)
+    current = 1
+    for number, left, top, label in placed:
+        while current < number:
+            canvas.showPage()
+            current += 1
+        at = (left * scale, (page[1] - top - label.height) * scale)
+        canvas.dots(label.rows, (label.width, label.height), at=at, dpi=dpi)
     canvas.showPage()
     canvas.save()
     return buffer.getvalue()

@@ -5,6 +5,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Final
 
 from eol_inject.errors import UsageError
+from eol_inject.label.decode import holds_a_code
 from eol_inject.label.geometry import Box
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ def read(data: bytes, box: Box, *, where: str) -> Picture:
             if image.width > box.width or image.height > box.height:
                 why = f"{image.width} x {image.height} dots do not fit {box.width} x {box.height}"
                 raise UsageError("label.bad_picture", element=where, why=why)
+            if holds_a_code(image):
+                raise UsageError("label.bad_picture", element=where, why="it holds a code itself")
             return Picture(image.width, image.height, image.tobytes())
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         raise UsageError("label.bad_picture", element=where, why="it is no PNG") from error

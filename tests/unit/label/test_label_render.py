@@ -6,18 +6,20 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import zxingcpp
 from PIL import Image, ImageChops
 
 from eol_inject.errors import EolError, RecordError, UsageError
-from eol_inject.label import Template, load_template, qr, render, shipped
+from eol_inject.label import Template, code128, load_template, qr, render, shipped
 from eol_inject.label.geometry import place
-from eol_inject.label.spec import QrElement, TextElement
+from eol_inject.label.spec import Code128Element, QrElement, TextElement
 from eol_inject.label.template import make_template
 from eol_inject.label.values import collect, fill
 from eol_inject.resources import folder
 from eol_inject.unit import ClaimCode, Identifier, Proven, Secret, Unit
 
 MakeProven = Callable[..., Proven]
+CLAIM = "sqr_gCCsLSydh3d0ArmZj50l9zr79JXVooBR+1"
 AUTH = "Zq3-9xW_bT7mK2cR8vLpN4sD6fHjY0aE"
 GOLDEN = folder("fixtures") / "labels"
 GOLDEN_EXTRA = {
@@ -262,3 +264,40 @@ def test_the_packed_rows_are_the_golden_files_dots(
         assert image.mode == "1"
         assert image.tobytes() == label.rows
         assert [round(dpi) for dpi in image.info["dpi"]] == [203, 203]
+
+
+@pytest.fixture
+def with_bars(template: Template) -> Template:
+    """The symbol and a Code 128 of the unit's identity."""
+    bars = Code128Element(
+        kind="code128", x_mm=22.8, y_mm=2, width_mm=26, height_mm=6, module_dots=2, text="{unit}"
+    )
+    elements = (template.spec.elements[0], bars)
+    return Template("bars", "", template.spec.model_copy(update={"elements": elements}))
+
+
+def test_a_bar_code_says_the_identity(make_proven: MakeProven, with_bars: Template) -> None:
+    """Bars of whole dots with their quiet zones, read back like the symbol."""
+    label = render(make_proven(unit=Unit(Identifier("serial", "AB12"))), with_bars)
+    found = zxingcpp.read_barcodes(label.bitmap.convert("L"))
+    assert {code.text for code in found} == {CLAIM, "AB12"}
+
+
+@pytest.mark.parametrize(
+    ("serial", "code"), [("AB1234567890123", "label.bars_too_wide"), ("ÄB12", "label.no_glyph")]
+)
+def test_bars_that_do_not_fit_fail(
+    make_proven: MakeProven, with_bars: Template, serial: str, code: str
+) -> None:
+    """Bars are not shrunk, and Code 128 holds ASCII only."""
+    assert _refusal(make_proven(unit=Unit(Identifier("serial", serial))), with_bars) == code
+
+
+def test_wrong_bars_are_not_printed(
+    make_proven: MakeProven, with_bars: Template, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bar code that says something else is found like a wrong symbol."""
+    draw = code128.draw
+    monkeypatch.setattr(code128, "draw", lambda box, dots, _, where: draw(box, dots, "XX", where))
+    proven = make_proven(unit=Unit(Identifier("serial", "AB12")))
+    assert _refusal(proven, with_bars) == "label.decode_mismatch"

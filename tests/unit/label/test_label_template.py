@@ -2,10 +2,12 @@
 
 import tomllib
 from copy import deepcopy
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from eol_inject.errors import UsageError
 from eol_inject.label import Template, check_template, load_template, shipped
@@ -196,3 +198,110 @@ def test_a_longer_organization_is_measured_before_the_run(table: Table) -> None:
         check_template(template, (), organization=100000)
     assert caught.value.code == "label.symbol_too_large"
     assert (caught.value.params["needed_mm"], caught.value.params["max_mm"]) == (20.5, 18.6)
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"media": "sheet"}, "go together"),
+        ({"sheet": {}}, "required"),
+        ({"media": "sheet", "sheet": {"columns": 5}}, "off the page"),
+        ({"media": "sheet", "sheet": {"pitch_x_mm": 40}}, "over each other"),
+    ],
+)
+def test_a_sheet_that_cannot_be_is_refused(table: Table, changes: Table, why: str) -> None:
+    """Cells lie on the page and beside each other, and only a sheet has them."""
+    page = {
+        "page_width_mm": 210, "page_height_mm": 297, "columns": 3, "rows": 7,
+        "left_mm": 5, "top_mm": 10, "pitch_x_mm": 60, "pitch_y_mm": 30,
+    }  # fmt: skip
+    if changes.get("sheet"):
+        changes["sheet"] = page | changes["sheet"]
+    table["stock"] |= changes
+    error = _refused(table)
+    assert error.code == "label.invalid"
+    assert why in str(error)
+
+
+def _png(size: tuple[int, int], mode: str = "1") -> bytes:
+    buffer = BytesIO()
+    Image.new(mode, size).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def with_logo(table: Table) -> Table:
+    """The minimal template with a place for a picture of 40 x 24 dots."""
+    table["elements"].append(
+        {"kind": "image", "x_mm": 23, "y_mm": 8, "width_mm": 5, "height_mm": 3, "file": "logo.png"}
+    )
+    return table
+
+
+def test_a_picture_is_placed_one_to_one(with_logo: Table) -> None:
+    """A 1-bit PNG at the printer's dots goes on as it is, and into the template's digest."""
+    template = make(with_logo, _png((40, 24)))
+    assert template.pictures["logo.png"].width == 40
+    assert template.digest != make(with_logo, _png((39, 24))).digest
+
+
+@pytest.mark.parametrize(
+    ("picture", "why"),
+    [
+        (_png((41, 24)), "do not fit"),
+        (_png((40, 24), "RGB"), "colours"),
+        (b"GIF89a", "no PNG"),
+        (_png((40, 24))[:40], "no PNG"),
+    ],
+)
+def test_a_picture_that_would_have_to_be_changed_is_refused(
+    with_logo: Table, picture: bytes, why: str
+) -> None:
+    """It is neither scaled, nor dithered, nor guessed."""
+    with pytest.raises(UsageError, match=why) as caught:
+        make(with_logo, picture)
+    assert caught.value.code == "label.bad_picture"
+
+
+def test_a_picture_with_a_code_is_refused(table: Table, template: Template) -> None:
+    """A second code on a label would be scanned instead of the claim code."""
+    table["elements"][1]["y_mm"] = 20
+    table["stock"] = {"width_mm": 60, "height_mm": 25, "dpi": 203}
+    table["elements"].append(
+        {"kind": "image", "x_mm": 23, "y_mm": 1, "width_mm": 18.6, "height_mm": 18.6,
+         "file": "logo.png"}
+    )  # fmt: skip
+    with Image.open(folder("fixtures") / "labels" / "claim-50x25-203.png") as golden:
+        code = golden.crop((18, 14, 166, 162))
+    buffer = BytesIO()
+    code.save(buffer, format="PNG")
+    with pytest.raises(UsageError, match="holds a code"):
+        make(table, buffer.getvalue())
+
+
+@pytest.mark.parametrize("file", ["../logo.png", "/etc/logo.png", "a/b.png", ".png", "logo.svg"])
+def test_a_picture_is_named_beside_the_template(with_logo: Table, file: str) -> None:
+    """A template from elsewhere reads no other folder."""
+    with_logo["elements"][2]["file"] = file
+    assert _refused(with_logo).code == "label.invalid"
+
+
+def test_a_missing_picture_is_named(tmp_path: Path) -> None:
+    """The path is told that was looked at."""
+    text = (folder("label_templates") / "claim-23x23-300.toml").read_text(encoding="utf-8")
+    text += '[[elements]]\nkind = "image"\nx_mm = 3\ny_mm = 20.03\nwidth_mm = 5\n'
+    text += 'height_mm = 0.01\nfile = "logo.png"\n'
+    (tmp_path / "mine.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(UsageError) as caught:
+        load_template(tmp_path / "mine.toml")
+    assert caught.value.code == "label.unreadable"
+    assert "logo.png" in str(caught.value)
+
+
+def test_text_may_stand_in_a_box_but_not_on_it(table: Table) -> None:
+    """Only the outline of a box is inked."""
+    box = {"kind": "box", "x_mm": 22, "y_mm": 1, "width_mm": 27, "height_mm": 10}
+    table["elements"].append(box)
+    make(table)
+    box["y_mm"] = 3
+    assert _refused(table).code == "label.overlap"
