@@ -91,9 +91,14 @@ def encode(
 
 
 def _is_filled(found: pairs.Pairs) -> bool:
-    """The stock constant has no ``auth``; some products reserve one with a placeholder."""
+    """Whether a token may be in it. The stock constant has no ``auth``; some products reserve one.
+
+    A placeholder is the word over and over, cut anywhere, or begins with it and is no token.
+    """
     auth = found.get(b"auth")
-    return auth is not None and auth != b"" and not auth.startswith(_PLACEHOLDER)
+    if not auth or (_PLACEHOLDER * len(auth)).startswith(auth):
+        return False
+    return not auth.startswith(_PLACEHOLDER) or AuthToken.looks_like(auth.decode("latin-1"))
 
 
 def _value(key: str, text: str) -> bytes:

@@ -95,10 +95,20 @@ def test_a_filled_region_is_no_golden_image() -> None:
     assert AUTH.reveal() not in str(caught.value) + caught.value.hint
 
 
-def test_a_reserved_auth_key_with_a_placeholder_is_golden() -> None:
+@pytest.mark.parametrize(
+    "value", ["", "Placeholder" * 6, ("Placeholder" * 3)[:32], "Placeholder_64"]
+)
+def test_a_reserved_auth_key_with_a_placeholder_is_golden(value: str) -> None:
     """Some products reserve the key itself; only a real value means that it is filled."""
-    constant = b"blnkopt\0ssid\0\0auth\0" + b"Placeholder" * 6 + b"\0\0\0"
+    constant = b"blnkopt\0ssid\0\0auth\0" + value.encode() + b"\0\0\0"
     assert locate(open_image(image(constant)), SPEC).size == len(constant)
+
+
+@pytest.mark.parametrize("value", ["x", "Placeholder-AbCdEfGhIjKlMnOpQrSt", "x" * 32, "\u00e9"])
+def test_any_other_auth_value_is_no_golden_image(value: str) -> None:
+    """A token may begin like the placeholder; a broken value is not ours to write over."""
+    constant = b"blnkopt\0ssid\0\0auth\0" + value.encode() + b"\0\0\0"
+    assert code(constant) == "image.not_golden"
 
 
 def test_the_encoding_is_the_firmwares_own() -> None:
