@@ -18,7 +18,7 @@ from typing import Final, TextIO
 import click
 
 from eol_inject import __version__
-from eol_inject.errors import EolError, StationError, StoppedError
+from eol_inject.errors import EolError, StationError, StoppedError, UsageError
 from eol_inject.events import Outcome
 from eol_inject.report import Failure, failure_json
 
@@ -115,10 +115,7 @@ def _of_click(error: click.ClickException, *, as_json: bool) -> Answer:
         text = "A command is missing."
     else:
         text = _TOKEN_SHAPED.sub("[hidden]", error.format_message())
-    return Answer(
-        outcome=Outcome.USAGE,
-        failure=Failure("report.usage", text, f"Try '{path} --help'."),
-    )
+    return Answer.of(UsageError("report.usage", why=text, command=path))
 
 
 def _body(answer: object, *, as_json: bool) -> Sequence[str]:
