@@ -5,10 +5,11 @@ bytes from offset 8, takes the first match of a key, and counts as provisioned o
 ``ssid`` and ``auth``. It checks nothing else, so whatever it would misread is TORN here.
 """
 
+import re
 from typing import Final
 
 from eol_inject.unit import Secret
-from eol_inject.verify.content import Content, PlaceState, judge_auth
+from eol_inject.verify.content import Content, PlaceState, judge_auth, public
 from eol_inject.verify.flash import ERASED, is_erased
 
 TAG: Final = b"blnkopt\0"
@@ -19,6 +20,9 @@ _TAIL: Final = 2
 """The list's own end mark and the C string's NUL: the firmware does not walk over them."""
 
 _PUBLIC: Final = frozenset({"ssid", "host", "port"})
+_KNOWN: Final = _PUBLIC | {"auth", "pass"}
+_KEY: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,15}")
+"""What another firmware may have for a key."""
 _FIRST_PRINTABLE: Final = 0x20
 
 
@@ -40,6 +44,7 @@ def decode(data: bytes, *, exact: bool) -> Content:
         pairs, end = _walk(data, len(data) - _TAIL if exact else len(data))
         if exact:
             _nothing_behind(data[end:])
+        _in_step(pairs, exact=exact)
         return _judge(pairs)
     except _TornError as torn:
         return Content(PlaceState.TORN, why=str(torn))
@@ -101,29 +106,29 @@ def _nothing_behind(rest: bytes) -> None:
         raise _TornError("half erased" if ERASED in rest else "bytes behind the end of the list")
 
 
+def _in_step(pairs: list[tuple[str, str]], *, exact: bool) -> None:
+    """Out of step, a value stands in a key's place: its text may be the token's."""
+    for key, value in pairs:
+        if key in _KNOWN:
+            continue
+        if exact or not _KEY.fullmatch(key) or value in _KNOWN:
+            raise _TornError("a key that the firmware does not know")
+
+
 def _judge(pairs: list[tuple[str, str]]) -> Content:
+    """``values`` has the firmware's own keys only: the name of another could be a secret too."""
     values: dict[str, str | Secret] = {}
     twice = ""
     for key, value in pairs:
         if key in values:
             twice = twice or key
-        elif key in _PUBLIC:
-            values[key] = value
-        else:
-            values[key] = Secret(value)
+        elif key in _KNOWN:
+            values[key] = public(value) if key in _PUBLIC else Secret(value)
     text = values.pop("auth", None)
-    if not isinstance(text, Secret):
-        if twice:
-            return Content(PlaceState.TORN, values=values, why=f"the key {twice} stands twice")
-        return Content(PlaceState.BLANK, values=values)
-    held = judge_auth(text.reveal())
-    why = held.why
-    state = held.state
+    held = judge_auth(text.reveal()) if isinstance(text, Secret) else Content(PlaceState.BLANK)
     if twice:
-        state, why = PlaceState.TORN, f"the key {twice if twice in _KNOWN else '?'} stands twice"
-    elif "ssid" not in values and state is PlaceState.TOKEN:
-        state, why = PlaceState.TORN, "without ssid the firmware ignores the token"
-    return Content(state, held.auth, values, why)
-
-
-_KNOWN: Final = _PUBLIC | {"auth", "pass"}
+        return Content(PlaceState.TORN, held.auth, values, f"the key {twice} stands twice")
+    if "ssid" not in values and held.state is PlaceState.TOKEN:
+        why = "without ssid the firmware ignores the token"
+        return Content(PlaceState.TORN, held.auth, values, why)
+    return Content(held.state, held.auth, values, held.why)

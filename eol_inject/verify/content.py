@@ -54,6 +54,11 @@ def is_placeholder(text: str) -> bool:
     return repeated or (text.startswith(_PLACEHOLDER) and not AuthToken.looks_like(text))
 
 
+def public(text: str) -> str | Secret:
+    """A value that may be shown, unless it has the shape of a token and stands there by mistake."""
+    return Secret(text) if AuthToken.looks_like(text) else text
+
+
 def judge_auth(text: str) -> Content:
     """What a value in a token's place is: a token, unset, or something no token looks like."""
     if text in {"", UNSET} or is_placeholder(text):

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Final
 
 from eol_inject.unit import AuthToken
-from eol_inject.verify.content import UNSET, Content, PlaceState, judge_auth
+from eol_inject.verify.content import UNSET, Content, PlaceState, judge_auth, public
 from eol_inject.verify.flash import is_erased
 
 CONFIG_SIZE: Final = 212
@@ -37,7 +37,7 @@ def decode_config(blob: bytes) -> Content:
         return Content(PlaceState.BLANK, why="no configuration")
     if not config[_FLAGS] & _VALID:
         return Content(PlaceState.BLANK, why="not marked valid")
-    values = MappingProxyType({"host": _text(config[_HOST])})
+    values = MappingProxyType({"host": public(_text(config[_HOST]))})
     held = judge_auth(_text(config[_TOKEN]))
     if held.state is PlaceState.TOKEN:
         return Content(held.state, held.auth, values)

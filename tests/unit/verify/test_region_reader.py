@@ -28,7 +28,7 @@ def test_a_filled_region_gives_token_and_values() -> None:
 def test_a_password_stays_a_secret() -> None:
     """Only ssid, host and port may be shown."""
     content = decode_region(
-        region([("ssid", "net"), ("pass", "hunter2"), ("auth", TOKEN), ("x", "y")]), "blnkopt"
+        region([("ssid", "net"), ("pass", "hunter2"), ("auth", TOKEN)]), "blnkopt"
     )
     assert content.values["pass"] == Secret("hunter2")
     assert "hunter2" not in repr(content)
@@ -78,6 +78,30 @@ def test_what_the_firmware_would_misread_is_torn(data: bytes, why: str) -> None:
     content = decode_region(data, "blnkopt")
     assert (content.state, content.why) == (PlaceState.TORN, why)
     assert TOKEN not in why
+
+
+def test_out_of_step_no_token_is_shown_as_a_key() -> None:
+    """One NUL too few: the token stands in a key's place, and a key's name is not wrapped."""
+    data = filled().replace(b"ssid\0\0", b"ssid\0").ljust(306, b"\0")
+    for content in (decode_region(data, "blnkopt"), reader.decode_found(data, 306)):
+        assert content.state is PlaceState.TORN
+        assert TOKEN not in repr(content)
+    data = filled()[:30] + b"\0" + filled()[31:]
+    assert TOKEN[12:] not in repr(decode_region(data, "blnkopt"))
+
+
+def test_a_token_under_a_public_key_is_not_shown() -> None:
+    """It has no business there, and no harm comes of hiding it."""
+    content = decode_region(region([("ssid", ""), ("auth", TOKEN), ("host", OTHER)]), "blnkopt")
+    assert content.auth == AUTH
+    assert OTHER not in repr(content)
+
+
+def test_another_firmware_may_have_keys_of_its_own() -> None:
+    """Found on a unit they are left alone; in what we wrote there are none."""
+    data = region([("ssid", ""), ("auth", TOKEN), ("vendor", "x")])
+    assert reader.decode_found(data, 306).auth == AUTH
+    assert decode_region(data, "blnkopt").why == "a key that the firmware does not know"
 
 
 def test_a_token_in_a_torn_region_is_still_told() -> None:
