@@ -17,6 +17,7 @@ _PAGE: Final = 4096
 _ENTRY: Final = 32
 _ENTRIES: Final = 126
 _FIRST: Final = 64
+_KEY: Final = 15
 _EMPTY: Final = 0xFFFFFFFF
 _IN_USE: Final = frozenset({0xFFFFFFFE, 0xFFFFFFFC, 0xFFFFFFF8})
 _WRITTEN: Final = 0b10
@@ -101,6 +102,8 @@ def read(data: bytes) -> list[Item]:
     newest = {(e.namespace, e.key): e for e in entries if e.namespace and e.type != _CHUNK}
     if not {e.namespace for e in entries} <= {0, *names}:
         raise UsageError("image.nvs_unreadable", why="an entry has no namespace")
+    if len(set(names.values())) < len(names):
+        raise UsageError("image.nvs_unreadable", why="two namespaces have one name")
     return [_item(entry, names[entry.namespace], chunks) for entry in newest.values()]
 
 
@@ -131,9 +134,11 @@ def _entries(page: bytes) -> Iterator[_Entry]:
         namespace, kind, span, chunk = raw[:4]
         if _crc(raw[:4] + raw[8:]) != raw[4:8] or not 1 <= span <= _ENTRIES - index:
             raise UsageError("image.nvs_unreadable", why="an entry is damaged, or it is encrypted")
-        key = raw[8:24].split(b"\0")[0].decode("ascii", "replace")
+        key = raw[8:24].rstrip(b"\0")
+        if not key or len(key) > _KEY or not key.isascii() or b"\0" in key:
+            raise UsageError("image.nvs_unreadable", why="a key is no text")
         content = page[at + _ENTRY : at + span * _ENTRY]
-        yield _Entry(namespace, kind, chunk, key, raw[24:], content)
+        yield _Entry(namespace, kind, chunk, key.decode("ascii"), raw[24:], content)
         index += span
 
 
@@ -153,7 +158,7 @@ def _item(entry: _Entry, namespace: str, chunks: dict[tuple[int, str, int], _Ent
     if entry.type == _BLOB:
         return Item(namespace, entry.key, "blob", _content(entry))
     if entry.type == _STRING:
-        return Item(namespace, entry.key, "string", _content(entry)[:-1])
+        return Item(namespace, entry.key, "string", _text(_content(entry)))
     raise UsageError("image.nvs_unreadable", why=f"an entry has the unknown type {entry.type:#x}")
 
 
@@ -163,6 +168,18 @@ def _content(entry: _Entry) -> bytes:
     if len(content) != size or _crc(content) != entry.data[4:8]:
         raise UsageError("image.nvs_unreadable", why="a value is damaged, or it is encrypted")
     return content
+
+
+def _text(content: bytes) -> bytes:
+    """A string without its NUL; only what the writer would write again byte for byte."""
+    body = content[:-1]
+    try:
+        body.decode("utf-8")
+    except UnicodeDecodeError:
+        raise UsageError("image.nvs_unreadable", why="a string is no text") from None
+    if content[-1:] != b"\0" or b"\0" in body:
+        raise UsageError("image.nvs_unreadable", why="a string does not end where it should")
+    return body
 
 
 def _crc(data: bytes) -> bytes:

@@ -288,6 +288,48 @@ def test_damaged_and_encrypted_stores_are_refused() -> None:
         assert caught.value.code == "image.nvs_unreadable"
 
 
+def changed(store: bytes, old: bytes, new: bytes) -> bytes:
+    """``new`` for ``old`` in one entry or its content, every CRC right again."""
+    data = bytearray(store)
+    at = bytes(data).index(old)
+    data[at : at + len(new)] = new
+    for entry in range(64, 4096, 32):
+        if data[entry] == 0xFF:
+            break
+        if data[entry + 1] == 0x21:
+            size = int.from_bytes(data[entry + 24 : entry + 26], "little")
+            content = bytes(data[entry + 32 : entry + 32 + size])
+            data[entry + 28 : entry + 32] = zlib.crc32(content, 0xFFFFFFFF).to_bytes(4, "little")
+    for entry in range(64, 4096, 32):
+        if data[entry] != 0xFF and data[entry + 1] in {0x01, 0x21, 0x14}:
+            body = bytes(data[entry : entry + 4] + data[entry + 8 : entry + 32])
+            data[entry + 4 : entry + 8] = zlib.crc32(body, 0xFFFFFFFF).to_bytes(4, "little")
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"count", b"c\xe9\xe9nt"),
+        (b"count", b"\0\0\0\0\0"),
+        (b"count", b"c\0unt"),
+        (b"Kitchen", b"K\xfftchen"),
+        (b"Kitchen", b"Kit\0hen"),
+        (b"Kitchen\0", b"Kitchen!"),
+    ],
+)
+def test_names_and_texts_that_could_not_be_kept_byte_for_byte_are_refused(
+    old: bytes, new: bytes
+) -> None:
+    """A soak run found keys that grew when they were written again."""
+    rows = [("app", "name", "string", "Kitchen"), ("app", "count", "i32", "-5")]
+    store = by_reference(rows, 0x4000, "VERSION2")
+    assert len(nvs.read(changed(store, b"Kitchen", b"Kitchen"))) == 2
+    with pytest.raises(UsageError) as caught:
+        nvs.read(changed(store, old, new))
+    assert caught.value.code == "image.nvs_unreadable"
+
+
 def test_erased_and_older_entries_do_not_count() -> None:
     """The newest written entry of a key wins; an erased one is gone."""
     rows = [("a", "k", "u8", "1"), ("a", "k", "u8", "2"), ("a", "gone", "u8", "3")]
