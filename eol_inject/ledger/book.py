@@ -1,6 +1,6 @@
 """The ledger itself: which token went to which unit, and everything that was done."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Self
@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from eol_inject.events import Outcome
 from eol_inject.ledger import (
     attempts,
+    audit,
     backup,
     identity,
     importing,
@@ -20,6 +21,7 @@ from eol_inject.ledger import (
     records,
     settling,
 )
+from eol_inject.ledger.audit import Anchor, Report
 from eol_inject.ledger.backup import Backup
 from eol_inject.ledger.chain import Setup
 from eol_inject.ledger.cycle import Cycle
@@ -193,6 +195,16 @@ class Ledger:
     def mark_restored(self, operator: str, path: Path, stations: set[str]) -> None:
         """For ``restore_ledger`` only: a new generation, and every station has to speak first."""
         backup.mark_restored(self._setup, operator, path, stations)
+
+    def anchor(self) -> Anchor:
+        """Where the chains end now, to be kept outside: see ``audit.write_anchor``."""
+        return audit.anchor_of(self._setup)
+
+    def check(
+        self, anchors: Sequence[Anchor] = (), *, progress: Callable[[int], None] = _silent
+    ) -> Report:
+        """Look at everything: chains, rules, counts, fingerprints. Changes nothing."""
+        return audit.check(self._setup, anchors, progress)
 
     def import_tokens(
         self,

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from eol_inject.errors import EolError
+from eol_inject.ledger.model import Finding
 
 T = TypeVar("T")
 
@@ -79,6 +80,10 @@ class Database(ABC):
     @abstractmethod
     def lock_chain(self, conn: sa.Connection, station: str) -> None:
         """Let nobody else append to the station's chain until this transaction ends."""
+
+    @abstractmethod
+    def broken_rules(self, conn: sa.Connection) -> Iterator[Finding]:
+        """Constraints, indexes and triggers that are missing, off, or not kept."""
 
     @abstractmethod
     def brand(self, conn: sa.Connection) -> None:

@@ -155,6 +155,15 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing in a ledger that is not as it should be."""
+
+    where: str
+    """A row: ``event st1/17``, ``assignment 4``, ``token 12``; or a rule: ``trigger …``."""
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
 class Lot:
     """One lot of tokens and what is left of it."""
 
@@ -248,7 +257,7 @@ class UnitRecord:
 
 
 __all__ = [
-    "Act", "AssignmentRecord", "AttemptRecord", "Count", "CycleFacts", "EventRecord", "Hold",
-    "Holder", "Identifier", "ImportResult", "Info", "Kind", "LabelState", "Lot", "Reserved",
+    "Act", "AssignmentRecord", "AttemptRecord", "Count", "CycleFacts", "EventRecord", "Finding",
+    "Hold", "Holder", "Identifier", "ImportResult", "Info", "Kind", "LabelState", "Lot", "Reserved",
     "Standing", "State", "Todo", "UnitRecord",
 ]  # fmt: skip

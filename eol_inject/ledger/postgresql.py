@@ -6,7 +6,7 @@ piece of work gives the same answer when its first run did commit.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
@@ -15,6 +15,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from eol_inject.errors import EolError, StationError, UsageError
 from eol_inject.ledger.database import Database
+from eol_inject.ledger.model import Finding
+from eol_inject.ledger.schema import INDEXES, RULES
 
 T = TypeVar("T")
 
@@ -118,6 +120,31 @@ class PostgresqlDatabase(Database):
     def lock_chain(self, conn: sa.Connection, station: str) -> None:
         """One row a station: its slots append one after the other, other stations do not wait."""
         conn.execute(_LOCK, {"s": station})
+
+    def broken_rules(self, conn: sa.Connection) -> Iterator[Finding]:
+        """The server keeps its constraints; triggers can be dropped or switched off."""
+        rows = conn.exec_driver_sql(
+            "SELECT tgname, tgenabled FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid"
+            " JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " WHERE NOT tgisinternal AND n.nspname = current_schema()"
+        ).all()
+        enabled = {str(name): str(state) for name, state in rows}
+        for name in RULES:
+            if enabled.get(name) not in {"O", "A"}:
+                yield Finding(f"trigger {name}", "is off" if name in enabled else "is missing")
+        indexes = set(
+            conn.exec_driver_sql(
+                "SELECT indexname FROM pg_indexes WHERE schemaname = current_schema()"
+            ).scalars()
+        )
+        for name in INDEXES:
+            if name not in indexes:
+                yield Finding(f"index {name}", "is missing")
+        unchecked = conn.exec_driver_sql(
+            "SELECT conname FROM pg_constraint WHERE NOT convalidated"
+        ).scalars()
+        for name in unchecked:
+            yield Finding(f"constraint {name}", "is not checked")
 
     def brand(self, conn: sa.Connection) -> None:
         """A schema of its own tables is mark enough."""

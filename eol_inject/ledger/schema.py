@@ -195,6 +195,21 @@ transition: Final = _table(
     _column("needs_reason", _number),
 )
 
+RULES: Final = (
+    "event_no_update", "event_no_delete", "assignment_moves", "assignment_starts",
+    "assignment_no_delete", "attempt_ended", "attempt_no_delete", "token_is_constant",
+    "token_no_delete", "token_stays_revoked", "transition_no_update", "transition_no_delete",
+    "meta_no_update", "meta_no_delete",
+)  # fmt: skip
+"""Triggers: rows that must not change."""
+
+INDEXES: Final = (
+    "identifier_one_of_a_kind", "token_auth", "token_claim", "token_pool", "binding_one_token",
+    "attempt_unit", "assignment_one_unit_a_token", "assignment_one_live_a_role", "event_chain",
+    "event_unit", "todo_open",
+)  # fmt: skip
+"""Indexes, most of them rules: what must be there once only."""
+
 TABLES: Final = tuple(_tables.sorted_tables)
 
 

@@ -7,6 +7,8 @@ fails with "locked" in spite of the busy timeout: IMMEDIATE.
 
 import os
 import sqlite3
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +18,8 @@ from sqlalchemy.pool import QueuePool
 
 from eol_inject.errors import EolError, StationError
 from eol_inject.ledger.database import Database
+from eol_inject.ledger.migrate import migrate
+from eol_inject.ledger.model import Finding
 
 APPLICATION_ID: Final = 0x454F4C49
 """``EOLI`` in the file's header: tells a ledger from any other SQLite file."""
@@ -68,9 +72,39 @@ class SqliteDatabase(Database):
     def lock_chain(self, conn: sa.Connection, station: str) -> None:
         """BEGIN IMMEDIATE has locked the whole file already."""
 
+    def broken_rules(self, conn: sa.Connection) -> Iterator[Finding]:
+        """Against a new ledger's own: SQLite can lose triggers when a table is rebuilt."""
+        for (text,) in conn.exec_driver_sql("PRAGMA integrity_check(20)"):
+            if text != "ok":
+                yield Finding("file", text)
+        for table, row, parent, _ in conn.exec_driver_sql("PRAGMA foreign_key_check"):
+            yield Finding(f"{table} {row}", f"refers to what {parent} does not have")
+        found, wanted = _rules(conn), _wanted_rules()
+        for name in sorted(set(found) | set(wanted)):
+            if found.get(name) != wanted.get(name):
+                missing = name not in found
+                yield Finding(name, "is missing" if missing else "is not this program's")
+
     def brand(self, conn: sa.Connection) -> None:
         """The header's application id."""
         conn.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
+
+
+def _rules(conn: sa.Connection) -> dict[str, str]:
+    rows = conn.exec_driver_sql(
+        "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL"
+    ).all()
+    return {f"{kind} {name}": text for kind, name, text in rows}
+
+
+@cache
+def _wanted_rules() -> dict[str, str]:
+    engine = sa.create_engine("sqlite://")
+    with engine.begin() as conn:
+        migrate(conn)
+        wanted = _rules(conn)
+    engine.dispose()
+    return wanted
 
 
 def open_file(path: Path, *, create: bool) -> SqliteDatabase:
