@@ -5,11 +5,27 @@
 
 import re
 from pathlib import Path
+from string import Formatter
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from eol_inject.specs import Spec
+
+
+def _plain_names(template: str) -> str:
+    """Only ``{name}``: a format or a conversion would be dropped without a word."""
+    for _, name, form, conversion in Formatter().parse(template):
+        if name is not None and not _NAME.fullmatch(name):
+            raise ValueError(f"'{{{name}}}' is no name; {{{{ is a brace")
+        if form or conversion:
+            raise ValueError(f"{{{name}}} takes no format and no conversion")
+    return template
+
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+Template = Annotated[str, AfterValidator(_plain_names)]
+"""Text with names in braces: ``{auth}``, or a field of ``[fields]``."""
 
 
 class PartSpec(Spec):
@@ -47,7 +63,7 @@ class BlnkoptSpec(Spec):
 
     kind: Literal["blnkopt"]
     name: str = Field("blnkopt", description="Name of the region in reports")
-    values: dict[str, str] = Field(
+    values: dict[str, Template] = Field(
         default={"ssid": "", "auth": "{auth}", "host": "blynk.cloud", "port": "443"},
         description="Key to value, in the order written",
     )
@@ -73,7 +89,7 @@ class PlaceholderSpec(Spec):
     text: str | None = Field(None, min_length=4, description="The run itself, all of it")
     pattern: str | None = Field(None, description="Or a regular expression for all of it")
     fill: Literal["nul", "space"] = Field("nul", description="What follows a shorter value")
-    value: str = Field("{auth}", description="What is written")
+    value: Template = Field("{auth}", description="What is written")
 
     @model_validator(mode="after")
     def _one_mark(self) -> Self:
@@ -110,7 +126,7 @@ class LayoutField(Spec):
         description="A number, a NUL-padded text, or bytes given in hex"
     )
     size: int | None = Field(None, gt=0, le=65536, description="Bytes of a text or of bytes")
-    value: str = Field(
+    value: Template = Field(
         "",
         description="Template; in a record also {length} (bytes behind it, CRC not counted) and "
         "{crc32} (zlib's, of everything before it; last field)",
@@ -202,7 +218,7 @@ class NvsEntry(Spec):
 
     key: str = Field(pattern=r"^[!-~]{1,15}$", description="At most 15 characters")
     type: Literal["u8", "u16", "u32", "string", "blob"] = "string"
-    value: str = Field(description="Template; a blob in hex")
+    value: Template = Field(description="Template; a blob in hex")
 
 
 class NvsSpec(_OwnPlace):
@@ -215,7 +231,7 @@ class NvsSpec(_OwnPlace):
     preset: Literal["edgent", "classic-edgent"] | None = Field(
         None, description="edgent: strings auth and host; classic-edgent: the 212-byte config blob"
     )
-    values: dict[str, str] = Field(default_factory=dict, description="A preset's values")
+    values: dict[str, Template] = Field(default_factory=dict, description="A preset's values")
     entries: tuple[NvsEntry, ...] = Field((), description="Without a preset: the entries")
     existing: Literal["refuse", "keep"] = Field(
         "refuse", description="Other entries that the unit's NVS already holds"

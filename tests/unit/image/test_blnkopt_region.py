@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from eol_inject.errors import UsageError
 from eol_inject.image import encode, locate, open_image, patch
@@ -168,6 +169,18 @@ def test_a_missing_field_is_named() -> None:
     with pytest.raises(UsageError) as caught:
         encode(spec(host="{site}.example"), STOCK, AUTH, {})
     assert (caught.value.code, caught.value.params) == ("image.field_missing", {"field": "site"})
+
+
+@pytest.mark.parametrize("host", ["{", "}", "{a!r}", "{a:>9}", "{}", "{0}", "{a.b}", "{a[0]}"])
+def test_templates_take_names_and_nothing_else(host: str) -> None:
+    """A format, an attribute or a lone brace would be dropped, or fail on the line."""
+    with pytest.raises(ValidationError):
+        spec(host=host)
+
+
+def test_doubled_braces_are_braces() -> None:
+    """For the one value in a thousand that has some."""
+    assert b"\0{x}\0" in encode(spec(**{"pass": "{{x}}"}), STOCK, AUTH, {})
 
 
 @given(

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from eol_inject.chips import SECTOR
 from eol_inject.errors import UsageError
-from eol_inject.image import check_seal, open_image, patch
+from eol_inject.image import check_seal, open_image, patch, plan
 from eol_inject.image.seals import Change, Sealer, fold
 from eol_inject.image.spec import BlnkoptSpec
 from eol_inject.unit import AuthToken
@@ -69,6 +70,9 @@ def test_repair_after_changes_anywhere_satisfies_esptool(
     assert all(made[c.offset : c.offset + len(c.new)] == c.new for c in changes)
     assert firmware.esptool_calls_valid(chip, made)
     assert check_seal(open_image(made)).valid
+    sectors = range(0, len(golden), SECTOR)
+    differing = [at for at in sectors if golden[at : at + SECTOR] != made[at : at + SECTOR]]
+    assert list(plan(golden, made, 0).addresses) == differing
 
 
 _cache: dict[tuple[str, bool], bytes] = {}
