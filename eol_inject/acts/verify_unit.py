@@ -119,7 +119,9 @@ def _judge(
     if holding is not Holding.OWN or holder is None:
         return UnitError(_WRONG.get(holding, "verify.not_used"), unit=name, state="unknown")
     if seal is None or not seal.ok:
-        return UnitError("verify.seal_broken", unit=name, why=seal.why if seal else "no application")
+        return UnitError(
+            "verify.seal_broken", unit=name, why=seal.why if seal else "no application"
+        )
     if holder.revoked or not holder.live:
         return UnitError("verify.token_not_live", unit=name, state=holder.state.value)
     if holder.state is not State.CLOSED or holder.label is not LabelState.PRINTED:

@@ -65,10 +65,14 @@ def demo(out: Path, as_json: bool) -> Answer:
     return Answer(
         data={"out": out, "units": units},
         lines=[
-            f"{report.summary(records)}; labels in {out / 'labels'}, report in "
-            f"{out / 'report.json'}",
-            f"Look further: eol-inject unit show {records[0].unit} "
-            f"--ledger sqlite:///{out / 'ledger.db'} --key-file {out / 'ledger.key'}",
+            (
+                f"{report.summary(records)}; labels in {out / 'labels'}, report in "
+                f"{out / 'report.json'}"
+            ),
+            (
+                f"Look further: eol-inject unit show {records[0].unit} "
+                f"--ledger sqlite:///{out / 'ledger.db'} --key-file {out / 'ledger.key'}"
+            ),
         ],
         outcome=failed[0].outcome if failed else Outcome.PASS,
         failure=failed[0].failure if failed else None,
