@@ -20,9 +20,9 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from eol_inject.image import Golden, describe, patch  # noqa: E402  # the folder above is on the path now
-from eol_inject.image.spec import BlnkoptSpec  # noqa: E402
-from eol_inject.unit import AuthToken  # noqa: E402
-from tests.support import firmware  # noqa: E402
+from eol_inject.image.spec import BlnkoptSpec  # noqa: E402  # as above
+from eol_inject.unit import AuthToken  # noqa: E402  # as above
+from tests.support import firmware  # noqa: E402  # as above
 
 APP_SIZE = 1_200_000
 LIMITS = {

@@ -12,6 +12,8 @@ from eol_inject.image.containers.plain import PlainImage
 
 _TABLE_SIZE: Final = 0xC00
 """Bytes that ESP-IDF keeps for a partition table; the rest of its sector may hold a signature."""
+_SHOWN: Final = 4
+"""Pieces of a HEX file that fit into one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,10 +184,11 @@ _FORMATS = {
 def _words(container: Container) -> str:
     image = container.images[0] if container.images else None
     if isinstance(image, PlainImage):
+        shown, hidden = image.segments[:_SHOWN], image.segments[_SHOWN:]
         places = ", ".join(
-            f"{s.load_address:#x} to {s.load_address + s.size - 1:#x}" for s in image.segments[:4]
+            f"{s.load_address:#x} to {s.load_address + s.size - 1:#x}" for s in shown
         )
-        more = f" and {len(image.segments) - 4} more" if len(image.segments) > 4 else ""  # noqa: PLR2004  # as many as fit a line
+        more = f" and {len(hidden)} more" if hidden else ""
         return f"Intel HEX, {len(image.data)} bytes at {places}{more}"
     if container.kind is Kind.SKETCH:
         return "ESP8266 Arduino image: boot loader, and the application at 0x1000"
@@ -224,6 +227,10 @@ def _notes(container: Container, images: tuple[ImageFacts, ...]) -> list[str]:
         )
     if container.crc_valid() is False:
         notes.append("The CRC of the whole file is wrong: it was damaged after the build.")
+    for slot in container.slots:
+        room = slot.partition.address + slot.partition.size
+        if slot.image is not None and slot.image.end > room:
+            notes.append(f"The application in {slot.partition.label} is longer than its slot.")
     for image in images:
         if image.seal and not image.seal.valid:
             notes.append(f"The {image.role} has a broken seal: no boot loader would start it.")

@@ -66,7 +66,7 @@ def write(items: Iterable[Item], size: int, *, version: int = 2) -> bytes:
     )
 
     out = io.BytesIO()
-    form = Page.VERSION2 if version == 2 else Page.VERSION1  # noqa: PLR2004  # a name of the format
+    form = Page.VERSION1 if version == 1 else Page.VERSION2
     store = nvs_open(out, size - _PAGE, form)
     items = sorted(items, key=lambda item: (item.namespace, item.key))
     try:

@@ -109,6 +109,8 @@ class Golden:
             for spec, place in zip(self._own, self.places, strict=True)
         )
         eeprom = regions.encode_eeprom(self._eeprom, auth, fields) if self._eeprom else None
+        if container.kind is Kind.MERGED:
+            data, blocks = _merged(data, blocks)
         return Patched(data, self.regions, blocks, eeprom)
 
     def plan(self, patched: Patched, address: int) -> Plan:
@@ -170,6 +172,14 @@ def _partitions(parts: Sequence[tuple[int, bytes]]) -> tuple[Partition, ...]:
         if partitions.looks_like(data, 0):
             return partitions.parse(data, 0) or ()
     return ()
+
+
+def _merged(data: bytes, blocks: tuple[Block, ...]) -> tuple[bytes, tuple[Block, ...]]:
+    """A merged image is the flash from address 0: blocks inside it become part of it."""
+    inside = [block for block in blocks if block.address + len(block.data) <= len(data)]
+    for block in inside:
+        data = data[: block.address] + block.data + data[block.address + len(block.data) :]
+    return data, tuple(block for block in blocks if block not in inside)
 
 
 def _require_apart(ranges: Sequence[tuple[int, int]]) -> None:

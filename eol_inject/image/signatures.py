@@ -12,6 +12,7 @@ from eol_inject.chips import SECTOR
 from eol_inject.image.containers.esp import EspImage
 
 _V2_BLOCK: Final = 1216
+_V2_MAGIC: Final = 0xE7
 _V2_CRC_AT: Final = 1196
 _V1_SIZE: Final = 68
 _P256_ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
@@ -42,7 +43,7 @@ def find(image: EspImage) -> Signature | None:
 def _is_v2_block(block: bytes) -> bool:
     return (
         len(block) == _V2_BLOCK
-        and block[0] == 0xE7  # noqa: PLR2004  # the magic of the format
+        and block[0] == _V2_MAGIC
         and block[1] in {2, 3}
         and zlib.crc32(block[:_V2_CRC_AT]).to_bytes(4, "little") == block[_V2_CRC_AT:][:4]
     )

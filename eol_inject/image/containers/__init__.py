@@ -2,8 +2,8 @@
 
 An application image stands alone, in a merged flash image (boot loader, partition table and
 application slots as they lie in flash, from address 0), or behind Arduino's boot loader for ESP8266
-(``sketch``). Intel HEX is known by its colon; raw bytes
-are taken for firmware only where somebody says so.
+(``sketch``). Intel HEX is known by its colon; raw bytes are taken for firmware only where somebody
+says so.
 """
 
 from dataclasses import dataclass, field

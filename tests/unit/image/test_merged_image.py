@@ -1,5 +1,8 @@
 """Merged flash images: recognised, described, and patched only where nothing is ambiguous."""
 
+import hashlib
+import struct
+
 import pytest
 
 from eol_inject.errors import UsageError
@@ -85,6 +88,19 @@ def test_a_table_whose_md5_is_wrong_is_no_table() -> None:
     assert (
         describe(firmware.merge(firmware.app("esp32c3"), table=bytes(table))).kind == "application"
     )
+
+
+def test_an_application_longer_than_its_slot_is_told() -> None:
+    """The boot loader would refuse it."""
+    rows = (
+        firmware.script()
+        .partition_table()
+        .replace(struct.pack("<II", 0x10000, 0x140000), struct.pack("<II", 0x10000, 0x10000))
+    )
+    entries = rows[: 5 * 32]
+    table = entries + b"\xeb\xeb" + b"\xff" * 14 + hashlib.md5(entries).digest()
+    told = describe(firmware.merge(firmware.app("esp32c3"), table=table))
+    assert told.notes == ("The application in app0 is longer than its slot.",)
 
 
 def test_chips_with_the_boot_loader_further_up_are_found_too() -> None:

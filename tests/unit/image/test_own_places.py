@@ -170,6 +170,19 @@ def test_a_missing_or_small_partition_is_refused(label: str, wanted: str) -> Non
     assert code(lambda: golden(spec)) == wanted
 
 
+def test_a_partition_inside_a_merged_image_becomes_part_of_it() -> None:
+    """It is the flash from address 0, so nothing is written twice."""
+    spec = NvsSpec(kind="nvs", partition="nvs", preset="edgent")
+    judged = Golden(firmware.merged(), [spec])
+    patched = judged.patch(AUTH, {}, existing={"nvs": BLANK})
+    assert patched.blocks == ()
+    assert nvs.read(patched.data[0x9000:0xE000])[0].value == AUTH.reveal().encode()
+    assert patched.data[0xE000:] == firmware.merged()[0xE000:]
+    assert judged.plan(patched, 0).addresses == (0x9000,)  # the other pages stay erased
+    alone = golden(spec).patch(AUTH, {}, existing={"nvs": BLANK}).blocks[0]
+    assert patched.data[0x9000:0xE000] == alone.data
+
+
 # nvs
 
 
