@@ -2,37 +2,39 @@
 
 import errno
 import os
-import re
 import secrets
 import shutil
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 from urllib.request import url2pathname
 
 from eol_inject.errors import StationError, UsageError
 from eol_inject.label.bitmap import Label
+from eol_inject.label.names import safe_name
 from eol_inject.label.printers import Printed, PrintOutcome
+from eol_inject.label.zpl import encode
 
 LEAST_FREE_BYTES: Final = 16 * 1024 * 1024
 """Room that has to be left on the disk before a cycle starts: some thousand labels."""
 
-_LONGEST_NAME: Final = 80
 _MOST_COPIES: Final = 1000
-_TOKEN_RUN: Final = re.compile(r"[A-Za-z0-9_-]{32,}")
-_RESERVED: Final = frozenset(
-    {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
-)
-"""Names that Windows gives to devices, whatever the extension."""
+_FORMATS: Final[Mapping[str, Callable[[Label], bytes]]] = {
+    "pdf": Label.pdf,
+    "png": Label.png,
+    "zpl": encode,
+}
 
 
 class FolderPrinter:
     """A folder as a printer. A file that was written and synced is a confirmed print."""
 
-    def __init__(self, url: str, folder: Path) -> None:
+    def __init__(self, url: str, folder: Path, formats: tuple[str, ...] = ("pdf", "png")) -> None:
         self.url = url
         self.folder = folder
+        self._formats = formats
 
     def preflight(self) -> None:
         """Make the folder, write and sync a probe, and look at the free space."""
@@ -55,10 +57,10 @@ class FolderPrinter:
     def print(self, label: Label, *, name: str) -> Printed:
         """Write ``name.pdf`` and ``name.png``, or ``name-2`` … where another label has the name.
 
-        The same label under the same name again is the same two files.
+        The same label under the same name again is the same files.
         """
         base = safe_name(name)
-        contents = {".pdf": label.pdf(), ".png": label.png()}
+        contents = {f".{form}": _FORMATS[form](label) for form in self._formats}
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             for number in range(1, _MOST_COPIES):
@@ -110,34 +112,29 @@ class FolderPrinter:
 def open_folder(url: str) -> FolderPrinter:
     """The folder of ``file:///absolute``, ``file:relative`` or a plain path.
 
-    Raises ``UsageError("label.bad_printer_url")`` for another host, a query or no path at all.
+    ``?formats=pdf,png,zpl`` says what is written; PDF and PNG without it. Raises
+    ``UsageError("label.bad_printer_url")`` for another host, another query or no path at all.
     """
     if not url.lower().startswith("file:"):
         return FolderPrinter(url, Path(url))
     parts = urlsplit(url)
-    if parts.query or parts.fragment:
-        raise UsageError("label.bad_printer_url", url=url, why="a folder takes no ? or #")
     if parts.netloc not in {"", "localhost"}:
         raise UsageError("label.bad_printer_url", url=url, why="it names another computer")
     path = url2pathname(parts.path)
-    if not path:
+    if not path or parts.fragment:
         raise UsageError("label.bad_printer_url", url=url, why="it names no folder")
-    return FolderPrinter(url, Path(path))
+    return FolderPrinter(url, Path(path), _formats(url, parts.query))
 
 
-def safe_name(name: str) -> str:
-    """A file name from an identity: letters, digits, dot, dash, underscore, at most 80 of them.
-
-    Raises ``UsageError("label.bad_name")`` for an empty one and for what looks like a token.
-    """
-    safe = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")
-    if not safe or len(safe) > _LONGEST_NAME:
-        raise UsageError("label.bad_name", why="it is empty or too long")
-    if _TOKEN_RUN.search(safe) or "sqr_" in safe.lower():
-        raise UsageError("label.bad_name", why="it looks like a token")
-    if safe.split(".")[0].lower() in _RESERVED:
-        safe = f"unit-{safe}"
-    return safe
+def _formats(url: str, query: str) -> tuple[str, ...]:
+    if not query:
+        return ("pdf", "png")
+    asked = parse_qs(query, keep_blank_values=True)
+    formats = tuple(",".join(asked.pop("formats", [])).split(","))
+    if asked or not set(formats) <= set(_FORMATS):
+        why = f"after the ? it takes formats= and {', '.join(_FORMATS)}"
+        raise UsageError("label.bad_printer_url", url=url, why=why)
+    return formats
 
 
 def _move_if_free(source: Path, target: Path) -> None:

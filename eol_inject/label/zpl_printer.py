@@ -16,6 +16,7 @@ from eol_inject.errors import StationError, UsageError
 from eol_inject.label import zpl_status
 from eol_inject.label.bitmap import Label
 from eol_inject.label.channels import Channel, DeviceFileChannel, TcpChannel
+from eol_inject.label.names import safe_name
 from eol_inject.label.printers import Printed, PrintOutcome
 from eol_inject.label.zpl import encode
 
@@ -58,7 +59,8 @@ class ZplPrinter:
             raise StationError("label.printer_not_ready", printer=self.url, why=why)
 
     def print(self, label: Label, *, name: str) -> Printed:
-        """Print one copy and wait until the printer says that it is out."""
+        """Print one copy and wait until the printer says that it is out; ZPL jobs have no name."""
+        safe_name(name)
         try:
             with closing(self._connect()) as channel:
                 why = self._fault(channel) or self._other_resolution(channel, label)

@@ -11,7 +11,9 @@ import pytest
 from eol_inject.errors import StationError, UsageError
 from eol_inject.label import Label, Printed, PrintOutcome, Template, open_printer, render
 from eol_inject.label import folder as folder_module
-from eol_inject.label.folder import FolderPrinter, safe_name
+from eol_inject.label.folder import FolderPrinter
+from eol_inject.label.names import safe_name
+from eol_inject.label.zpl import encode
 from eol_inject.unit import ClaimCode, Proven
 from tests.support.canary import Canary
 
@@ -39,6 +41,13 @@ def test_a_label_becomes_a_pdf_and_a_png(tmp_path: Path, label: Label) -> None:
         assert {stat.S_IMODE(path.stat().st_mode) for path in printed.files} == {0o600}
         assert stat.S_IMODE((tmp_path / "new" / "labels").stat().st_mode) == 0o700
     assert sorted(p.suffix for p in (tmp_path / "new" / "labels").iterdir()) == [".pdf", ".png"]
+
+
+def test_the_formats_can_be_chosen(tmp_path: Path, label: Label) -> None:
+    """A queue that takes ZPL files gets one; each is a whole label."""
+    printed = open_printer(f"{tmp_path.as_uri()}?formats=zpl,png").print(label, name="u")
+    assert [path.name for path in printed.files] == ["u.zpl", "u.png"]
+    assert printed.files[0].read_bytes() == encode(label)
 
 
 def test_the_same_label_again_is_the_same_files(tmp_path: Path, label: Label) -> None:
@@ -163,8 +172,10 @@ def test_a_windows_path_is_not_taken_for_a_scheme(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["file://server/labels", "file:", "file://", "file:///a?b=1", "file:///a#b"]
-)
+    "url",
+    ["file://server/labels", "file:", "file://", "file:///a?b=1", "file:///a#b",
+     "file:///a?formats=", "file:///a?formats=gif", "file:///a?formats=pdf&x=1"],
+)  # fmt: skip
 def test_a_bad_folder_url_is_a_usage_error(url: str) -> None:
     """Another computer, a query or no path at all is refused with the reason."""
     with pytest.raises(UsageError) as caught:
