@@ -98,7 +98,9 @@ def test_an_application_longer_than_its_slot_is_told() -> None:
         .replace(struct.pack("<II", 0x10000, 0x140000), struct.pack("<II", 0x10000, 0x10000))
     )
     entries = rows[: 5 * 32]
-    table = entries + b"\xeb\xeb" + b"\xff" * 14 + hashlib.md5(entries).digest()
+    table = (
+        entries + b"\xeb\xeb" + b"\xff" * 14 + hashlib.md5(entries, usedforsecurity=False).digest()
+    )
     told = describe(firmware.merge(firmware.app("esp32c3"), table=table))
     assert told.notes == ("The application in app0 is longer than its slot.",)
 
