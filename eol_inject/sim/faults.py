@@ -2,7 +2,8 @@
 
 ``fault=NAME[@WHERE[:BYTES]][=VALUE][,xN][,back=S][,above=BAUD]``, for example
 ``unplug@write:4096,x1,back=0.5``. BYTES counts payload handled in that phase since the last reset
-(for ``write``: bytes that reached the flash).
+(for ``write``: bytes that reached the flash). A swap at ``identify`` waits for the first command
+behind the MAC; every other fault happens in the middle of its phase.
 """
 
 import random

@@ -10,7 +10,7 @@ from struct import Struct, pack, unpack, unpack_from
 from typing import Final
 
 from eol_inject.sim import slip
-from eol_inject.sim.faults import FAULTS, Fault, FaultBox, Phase
+from eol_inject.sim.faults import FAULTS, Act, Fault, FaultBox, Phase
 from eol_inject.sim.models import Model
 from eol_inject.sim.ops import (
     DOWNLOAD_LOCK_OPS,
@@ -45,6 +45,8 @@ class Loader:
         self._slip = slip.Decoder()
         self._busy_until = 0.0
         self._ram: list[tuple[int, int]] = []
+        self._leaving: Fault | None = None
+        """A swap that waits until the identity has been read, however often that is done."""
         writer = Writer(stay)
         self._reader = reader = Reader(stay)
         self._handlers: dict[int, Callable[[bytes, int], Answer]] = {
@@ -98,6 +100,7 @@ class Loader:
             return
         _, op, size, check = _HEAD.unpack_from(packet)
         data = packet[_HEAD.size :]
+        self._leave(op, data)
         if op not in self._allowed():
             self._refuse(op)
             return
@@ -161,10 +164,34 @@ class Loader:
         board = self._stay.board
         value = board.registers.read(address)
         if board.registers.ends_identity(address):
-            self._stay.step(Phase.IDENTIFY, len(board.mac), nothing)
+            self._identified(len(board.mac))
         elif board.registers.is_mac(address):
             self._stay.phase = Phase.IDENTIFY
         return Answer(value=value)
+
+    def _identified(self, size: int) -> None:
+        """A whole MAC was read."""
+        stay = self._stay
+        stay.phase = Phase.IDENTIFY
+        hit = stay.faults.crossing(Phase.IDENTIFY, size, stay.host.baud)
+        if hit is None:
+            return
+        if hit[0].row.act not in (Act.SWAP, Act.SWAP_UNPLUG):
+            raise Struck(hit[0])
+        self._leaving = hit[0]
+
+    def _leave(self, op: int, data: bytes) -> None:
+        """Swap now if one is waiting, and this is not the MAC once more."""
+        fault = self._leaving
+        if fault is None:
+            return
+        registers = self._stay.board.registers
+        if op == Op.READ_REG and registers.is_mac(int.from_bytes(data, "little")):
+            return
+        self._leaving = None
+        if fault.row.act is not Act.SWAP:
+            raise Struck(fault)
+        self._stay.host.strike(fault)
 
     def _write_reg(self, data: bytes, _check: int) -> Answer:
         for at in range(0, len(data) - 15, 16):

@@ -177,11 +177,12 @@ def test_a_single_attempt_stops_at_the_swap() -> None:
 
 
 def test_a_swap_without_a_gap_is_seen_by_the_mac_alone() -> None:
-    """After the identity was read another unit answers, in the same state of the loader."""
+    """Once the identity was read, also twice, another unit answers in the same state."""
     with session("swap@identify,x1") as esp:
-        assert bytes(esp.read_mac("BASE_MAC")).hex(":") == MINE
-        assert bytes(esp.read_mac("BASE_MAC")).hex(":") == OTHER
+        for _ in range(2):
+            assert bytes(esp.read_mac("BASE_MAC")).hex(":") == MINE
         write(esp)
+        assert bytes(esp.read_mac("BASE_MAC")).hex(":") == OTHER
     assert manage.peek(url(), 0x10000, 16, board="first") == b"\xff" * 16
     manage.swap(url())
     assert manage.status(url()).mac == MINE
