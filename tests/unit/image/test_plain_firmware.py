@@ -62,13 +62,23 @@ def test_pieces_gaps_and_line_ends_survive_a_patch(crlf: bool) -> None:
     assert b":0400000500001234" in patched
 
 
-@pytest.mark.needs_debian("objcopy")
+@pytest.mark.needs_debian("riscv64-unknown-elf-objcopy")
 def test_objcopy_reads_the_patched_file_as_we_mean_it(tmp_path: Path) -> None:
     """A reader written by others finds the token at its address."""
     source, out = tmp_path / "patched.hex", tmp_path / "flat.bin"
     source.write_bytes(Golden(hex_file(PIECES), [SPEC]).patch(AUTH, {}).data)
     subprocess.run(
-        ["objcopy", "-I", "ihex", "-O", "binary", "--gap-fill", "0xff", str(source), str(out)],
+        [
+            "riscv64-unknown-elf-objcopy",
+            "-I",
+            "ihex",
+            "-O",
+            "binary",
+            "--gap-fill",
+            "0xff",
+            str(source),
+            str(out),
+        ],
         check=True,
     )
     flat = out.read_bytes()
