@@ -2,7 +2,7 @@
 
 import ast
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -12,13 +12,17 @@ PACKAGE = ROOT / "eol_inject"
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """One imported module; ``top`` when it runs as soon as the importing module does."""
+    """One imported module; ``top`` when it runs as soon as the importing module does.
+
+    ``typing`` when only a type checker ever follows it.
+    """
 
     module: str
     names: tuple[str, ...]
     line: int
     top: bool
     relative: bool
+    typing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,8 @@ def _imports(body: list[ast.stmt], *, top: bool) -> Iterator[Import]:
                     relative=level > 0,
                 )
             case ast.If(test=ast.Name(id="TYPE_CHECKING")):
-                yield from _imports(node.body, top=False)
+                for found in _imports(node.body, top=False):
+                    yield replace(found, typing=True)
                 yield from _imports(node.orelse, top=top)
             case ast.FunctionDef() | ast.AsyncFunctionDef():
                 yield from _imports(node.body, top=False)
