@@ -1,6 +1,9 @@
 """A golden image and the units' copies: only the plan changes, and the product is proved."""
 
 import pickle
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -46,6 +49,22 @@ def test_every_chip_esptool_knows_can_be_patched(chip: str) -> None:
     assert firmware.esptool_calls_valid(chip, patched)
     changed = {at // SECTOR * SECTOR for at in range(len(golden)) if golden[at] != patched[at]}
     assert plan(golden, patched, 0).addresses == tuple(sorted(changed))
+
+
+@pytest.mark.parametrize("chip", firmware.APPS)
+def test_esptools_own_command_calls_a_patched_image_valid(chip: str, tmp_path: Path) -> None:
+    """``esptool image-info`` as a user runs it; its exit code alone says nothing."""
+    made = tmp_path / "patched.bin"
+    made.write_bytes(patch(firmware.app(chip), [SPEC], AuthToken("t" * 32), {}).data)
+    told = subprocess.run(
+        [sys.executable, "-m", "esptool", "--chip", chip, "image-info", str(made)],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+    ).stdout
+    assert told.count("(valid)") == (1 if chip == "esp8266" else 2)
+    assert "invalid" not in told
 
 
 def test_a_judged_golden_image_serves_many_units() -> None:
