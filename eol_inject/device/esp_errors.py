@@ -14,7 +14,7 @@ from typing import Concatenate, Final, ParamSpec, Protocol, TypeVar
 
 import serial
 
-from eol_inject.device.esp_lib import FatalError
+from eol_inject.device.esp_lib import FatalError, ReadingsDifferError
 from eol_inject.device.masking import mask
 from eol_inject.errors import EolError, StationError, UnitError, UsageError
 
@@ -33,7 +33,7 @@ TABLE: Final = (
     Row("Wrong boot mode detected", StationError, "device.wrong_boot_mode"),
     Row("The serial TX path seems to be down", StationError, "device.tx_down"),
     Row("Failed to connect to ", StationError, "device.no_sync"),
-    Row("Failed to autodetect chip type", UnitError, "device.unknown_chip"),
+    Row("Failed to autodetect chip type", StationError, "device.unknown_chip"),
     Row("Failed to set baud rate", StationError, "device.baud_refused"),
     # what esptool itself refuses, behind our own guard
     Row("Secure Boot V1 detected", UnitError, "device.secure_boot"),
@@ -101,7 +101,7 @@ def translate(error: BaseException, *, port: str) -> EolError:
     """``error`` as one of ours. Never repeats bytes from the wire."""
     if isinstance(error, PORT_ERRORS):
         return StationError("device.port_lost", port=port)
-    if isinstance(error, DECODING):
+    if isinstance(error, (*DECODING, ReadingsDifferError)):
         return StationError("device.garbled", port=port)
     message = str(error)
     for row in TABLE:

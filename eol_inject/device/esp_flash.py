@@ -4,7 +4,7 @@ import hashlib
 from typing import Any, Final
 
 from eol_inject.chips import SECTOR
-from eol_inject.device.esp_lib import FatalError, cmds
+from eol_inject.device.esp_lib import FatalError, ReadingsDifferError, cmds
 from eol_inject.device.runs import Run
 from eol_inject.errors import UnitError
 from eol_inject.events import ByteProgress
@@ -20,9 +20,17 @@ _HASH_DIFFERS: Final = ("MD5 of file does not match", "written flash region is e
 
 
 def read(esp: Any, address: int, size: int, progress: ByteProgress | None) -> bytes:
-    """``size`` bytes from ``address``; the stub sends an MD5 behind them, which esptool checks."""
+    """``size`` bytes from ``address``, confirmed by the chip's MD5 or by a second reading.
+
+    The MD5 that the stub sends behind them covers the answer, not the question: with one bit of the
+    address damaged on its way, the right bytes of the wrong place would arrive. The ROM loader
+    sends none at all. Raises ``ReadingsDifferError``.
+    """
     report = None if progress is None else (lambda done, total, _: progress(done, total))
-    return bytes(esp.read_flash(address, size, report))
+    data = bytes(esp.read_flash(address, size, report))
+    if md5(esp, address, size) != _md5(data) and bytes(esp.read_flash(address, size, None)) != data:
+        raise ReadingsDifferError
+    return data
 
 
 def md5(esp: Any, address: int, size: int) -> str:
@@ -52,8 +60,9 @@ def write(esp: Any, run: Run) -> None:
 
 def require_hash(esp: Any, run: Run) -> None:
     """Raise ``UnitError("device.md5_mismatch")`` where the chip's MD5 of ``run`` is another."""
-    if md5(esp, run.address, len(run.data)) == _md5(run.data):
-        return
+    for _ in range(2):  # asked again before a unit is judged by one damaged answer
+        if md5(esp, run.address, len(run.data)) == _md5(run.data):
+            return
     for offset in range(0, len(run.data), SECTOR):
         if md5(esp, run.address + offset, SECTOR) != _md5(run.data[offset : offset + SECTOR]):
             raise mismatch(run.address + offset)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Final
 
-from eol_inject.device.esp_lib import plain_name
+from eol_inject.device.esp_lib import agreed, plain_name
 from eol_inject.device.identity import Security
 from eol_inject.errors import StationError, UnitError
 from eol_inject.unit import Identifier, Unit
@@ -31,10 +31,10 @@ def read_facts(esp: Any, *, expected: str) -> Facts:
     chip = plain_name(esp.CHIP_NAME)
     if chip != expected:
         raise UnitError("device.wrong_chip", expected=expected, found=chip)
-    security = read_security(esp)
+    security = agreed(lambda: read_security(esp))
     if security.secure_download:
         security.refuse_if_secured()
-    return Facts(read_unit(esp), chip, _revision(esp), security)
+    return Facts(agreed(lambda: read_unit(esp)), chip, _revision(esp), security)
 
 
 def read_unit(esp: Any) -> Unit:
@@ -49,7 +49,9 @@ def require_same(esp: Any, unit: Unit) -> None:
     The station is to blame, and neither unit is judged: the one that was begun is no longer here
     to be looked at, and the one that is here was never asked for.
     """
-    found = read_unit(esp)
+    if read_unit(esp).primary == unit.primary:
+        return
+    found = agreed(lambda: read_unit(esp))
     if found.primary != unit.primary:
         raise StationError("device.unit_changed", was=str(unit), now=str(found))
 
@@ -61,7 +63,7 @@ def read_security(esp: Any) -> Security:
     """
     encrypted = signed = False
     if esp.SECURITY_INFO_SUPPORTED:
-        info = esp.get_security_info()
+        info = esp.get_security_info(cache=False)
         encrypted = bool(int(info["flash_crypt_cnt"]).bit_count() & _BOOT_CRYPT_ODD)
         signed = bool(info["parsed_flags"]["SECURE_BOOT_EN"])
     closed = bool(esp.secure_download_mode)

@@ -10,9 +10,11 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from eol_inject.errors import StationError
+
+Reading = TypeVar("Reading")
 
 _SETTINGS: Final = "ESPTOOL_CFGFILE"
 _PINNED: Final = Path(__file__).with_name("esptool.cfg")
@@ -43,6 +45,8 @@ with _pinned_settings():
 __all__ = [
     "Ear",
     "FatalError",
+    "ReadingsDifferError",
+    "agreed",
     "check_settings",
     "cmds",
     "flash_bytes",
@@ -51,6 +55,25 @@ __all__ = [
     "plain_name",
     "pulse_reset",
 ]
+
+
+class ReadingsDifferError(FatalError):  # type: ignore[misc]  # esptool has no type information
+    """Two readings of one value disagree: damaged on the way."""
+
+
+def agreed(read: Callable[[], Reading]) -> Reading:
+    """What two readings in a row agree on, out of three.
+
+    The loader's answers carry no checksum: one flipped bit in a MAC would be another unit, one in
+    an eFuse word an unprotected chip. Raises ``ReadingsDifferError``.
+    """
+    before = read()
+    for _ in range(2):
+        value = read()
+        if value == before:
+            return value
+        before = value
+    raise ReadingsDifferError
 
 
 def check_settings() -> None:
@@ -79,6 +102,7 @@ def pulse_reset(port: Any) -> None:
 
 def flash_bytes(esp: Any) -> int | None:
     """Bytes of the flash by its id; None where the id is not known."""
+    agreed(lambda: esp.flash_id(cache=False))
     size = cmds.detect_flash_size(esp)
     return None if size is None else int(flash_size_bytes(size))
 

@@ -4,7 +4,11 @@ Each row of the line's failures that concerns a unit or its port ends in one cod
 that holds what it should, and leaves a unit that the next session can work with.
 """
 
+import contextlib
 import hashlib
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -147,7 +151,9 @@ def test_a_chip_that_never_answers_ends_with_what_hands_can_do(unit: Maker) -> N
 def test_a_fast_first_baud_rate_falls_back_to_the_safe_one(unit: Maker) -> None:
     """Recorded, so that the profile can be corrected."""
     with unit().open(first_baud=460800) as device:
-        assert device.identify().baud == 921600
+        assert device.identify().notes == ()
+    with unit(faults=("flip@sync=0.5,above=200000",)).open(first_baud=460800) as device:
+        assert device.identify().notes == ("no sync at 460800 baud, tried 115200",)
 
 
 # ── stub ────────────────────────────────────────────────────────────────────────────────────────
@@ -208,6 +214,17 @@ def test_the_slowest_rate_has_nothing_below_it(unit: Maker) -> None:
     with unit(faults=("flip@read=0.01",)).open(baud=230400) as device:
         device.identify()
         fails(lambda: device.read(0, 16 * SECTOR), "device.garbled")
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_what_is_read_over_a_bad_wire_is_right_or_refused(unit: Maker, seed: int) -> None:
+    """A damaged question would give the right bytes of the wrong place, hash and all."""
+    peer = unit("esp32c3", f"seed={seed}", faults=("flip@read=0.004",))
+    manage.start(peer.url)
+    manage.poke(peer.url, 0, b"".join(noise(number)[:64] * 64 for number in range(16)))
+    with peer.open(deadline_s=3.0) as device, contextlib.suppress(StationError):
+        for _ in range(8):
+            assert device.read(5 * SECTOR, 64) == noise(5)[:64]
 
 
 # ── faults inside a write ───────────────────────────────────────────────────────────────────────
@@ -275,7 +292,7 @@ def test_swapped_without_a_gap_no_verdict_falls_on_either_unit(unit: Maker) -> N
 
 def test_swapped_between_identity_and_write_neither_unit_is_changed(unit: Maker) -> None:
     """The identity is read again just before the first byte."""
-    peer = unit(faults=("swap@identify,x1",))
+    peer = unit(faults=("swap@identify:7,x1",))
     with peer.open() as device:
         identity = device.identify()
         fails(lambda: device.write(identity.unit, [(peer.scratch, BIG)]), "device.unit_changed")
@@ -295,7 +312,7 @@ def test_swapped_right_before_the_first_byte_it_is_noticed_after_the_last(unit: 
 
 def test_swapped_after_the_boot_check_it_is_noticed_before_the_label(unit: Maker) -> None:
     """One session knows one unit."""
-    peer = unit(faults=("swap@identify,x1",))
+    peer = unit(faults=("swap@identify:7,x1",))
     with peer.open() as device:
         first = device.identify()
         device.boot(listen_s=0.01, baud=115200)
@@ -542,9 +559,51 @@ def test_four_units_in_four_threads_do_not_disturb_each_other(unit: Maker) -> No
         assert manage.peek(peer.url, peer.scratch, 8 * SECTOR) == noise(number) * 8
 
 
-def test_the_open_device_takes_any_chip_of_the_table(unit: Maker) -> None:
+def test_a_session_takes_any_chip_of_the_table(unit: Maker) -> None:
     """A profile names the chip; the rest is found out."""
     for chip in ("esp32s2", "esp32s3", "esp32c6"):
         peer = unit(chip)
-        with open_device(peer.url, DeviceSpec(chip=chip)) as device:
+        with peer.open() as device:
             assert device.identify().chip == chip
+
+
+# ── other ways to the same unit ─────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.filterwarnings("ignore:set(Daemon|Name)")  # pyserial 3.5's rfc2217 handler
+@pytest.mark.parametrize("way", ["socket", "rfc2217"])
+def test_a_unit_behind_a_network_port_is_the_same_unit(unit: Maker, way: str) -> None:
+    """Over TCP, without lines or with them; over plain TCP the baud rate stays."""
+    peer = unit("esp32c3", "boot=download")
+    listening = manage.listen(peer.url)
+    url = listening.rfc2217 if way == "rfc2217" else listening.socket
+    assert url is not None
+    with open_device(url, peer.spec(baud=460800)) as device:
+        identity = device.identify()
+        assert str(identity.unit) == listening.mac
+        assert identity.baud == (460800 if way == "rfc2217" else 115200)
+        device.write(identity.unit, [(peer.scratch, noise(1))])
+        assert device.read(peer.scratch, SECTOR) == noise(1)
+    assert manage.peek(peer.url, peer.scratch, SECTOR) == noise(1)
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="only POSIX has pseudo-terminals")
+def test_a_real_port_without_a_chip_names_whoever_else_has_it_open() -> None:
+    """A modem manager that talks to the chip looks like a chip that does not answer."""
+    ours, port = os.openpty()
+    try:
+        path = os.ttyname(port)
+        with subprocess.Popen(
+            [sys.executable, "-c", "import time; time.sleep(60)"], stdin=port
+        ) as other:
+            device = open_device(path, DeviceSpec(chip="esp32", attempts=1))
+            error = fails(device.identify, "device.port_busy")
+            assert f"process {other.pid}" in str(error)
+            device.close()
+            other.kill()
+        device = open_device(path, DeviceSpec(chip="esp32", attempts=1))
+        fails(device.identify, "device.no_sync")
+        device.close()
+    finally:
+        os.close(ours)
+        os.close(port)

@@ -118,3 +118,13 @@ def test_tracing_is_off_by_default() -> None:
     """Tracing dumps all data; the adapter passes ``trace_enabled=False`` and never sets it."""
     default = inspect.signature(esp_lib.cmds.detect_chip).parameters["trace_enabled"].default
     assert default is False
+
+
+def test_a_value_counts_when_two_readings_agree() -> None:
+    """Answers of the loader carry no checksum: one flipped bit in a MAC is another unit."""
+    assert esp_lib.agreed(lambda: 5) == 5
+    settling = iter([1, 2, 2])
+    assert esp_lib.agreed(lambda: next(settling)) == 2
+    changing = iter([1, 2, 3])
+    with pytest.raises(esp_lib.ReadingsDifferError):
+        esp_lib.agreed(lambda: next(changing))
