@@ -12,7 +12,7 @@ from eol_inject.verify import blnkopt, regions
 from eol_inject.verify.application import Application, read_application
 from eol_inject.verify.content import Content, PlaceState
 from eol_inject.verify.flash import Flash, is_erased
-from eol_inject.verify.places import Place, PlaceKind
+from eol_inject.verify.places import Place
 from eol_inject.verify.slots import Slot
 from eol_inject.verify.spec import Blnkopt, Placeholder, RegionAt, Where
 
@@ -42,22 +42,11 @@ def look(flash: Flash, slot: Slot, where: Where, region: RegionAt | None) -> Ite
     for number, (address, content) in enumerate(_find(flash, app, slot.end, region), 1):
         name = slot.name if number == 1 else f"{slot.name} ({number})"
         yield Inside(
-            place(name, address, content, slot.bootable),
+            Place.of(name, address, content, slot.bootable),
             app.address,
             starts=right_chip and app.whole,
             there=content.state is not PlaceState.ABSENT,
         )
-
-
-def place(
-    name: str,
-    address: int,
-    content: Content,
-    bootable: bool,
-    kind: PlaceKind = PlaceKind.REGION,
-) -> Place:
-    """A place that holds ``content``."""
-    return Place(name, address, content.state, content.auth, bootable, kind, False, content.why)
 
 
 def _no_application(flash: Flash, slot: Slot) -> Place:
@@ -67,7 +56,7 @@ def _no_application(flash: Flash, slot: Slot) -> Place:
         content = replace(_ABSENT, why="no application")
         if flash.looks_encrypted(slot.address):
             content = Content(PlaceState.ENCRYPTED, why="encrypted flash")
-    return place(slot.name, slot.address, content, slot.bootable)
+    return Place.of(slot.name, slot.address, content, slot.bootable)
 
 
 def _find(

@@ -7,7 +7,6 @@ from typing import Final
 from eol_inject.verify import edgent, entries, nvs, regions
 from eol_inject.verify.content import Content, PlaceState
 from eol_inject.verify.flash import Flash
-from eol_inject.verify.inside import place
 from eol_inject.verify.layout import width
 from eol_inject.verify.nvs import Nvs
 from eol_inject.verify.places import Place, PlaceKind
@@ -41,11 +40,11 @@ def look_at_saved(flash: Flash, saved: Saved) -> Outside:
     """Edgent's own configuration in an NVS partition, or in ESP8266's EEPROM sector."""
     if not saved.nvs:
         content = edgent.decode_config(flash.read(saved.address, edgent.CONFIG_SIZE))
-        kept = place("eeprom", saved.address, content, saved.live, PlaceKind.CONFIG)
+        kept = Place.of("eeprom", saved.address, content, saved.live, PlaceKind.CONFIG)
         return Outside(saved, (kept,))
     partition = nvs.read_partition(flash, saved.address, saved.size)
     kinds = tuple(
-        place(f"nvs {_NAMESPACE}/{key}", saved.address, content, saved.live, kind)
+        Place.of(f"nvs {_NAMESPACE}/{key}", saved.address, content, saved.live, kind)
         for key, kind, content in _saved_entries(partition)
     )
     others = tuple(name for name in partition.namespaces if name != _NAMESPACE)
@@ -61,7 +60,7 @@ def look_at_own(flash: Flash, own: OwnPlace, region: RegionAt) -> Place:
         )
     elif isinstance(region.form, NvsEntries):
         content = entries.read(nvs.read_partition(flash, own.address, own.size), region.form)
-    return place(own.name, own.address, content, own.live)
+    return Place.of(own.name, own.address, content, own.live)
 
 
 def _saved_entries(partition: Nvs) -> Iterator[tuple[str, PlaceKind, Content]]:

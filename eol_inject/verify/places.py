@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Self
 
 from eol_inject.errors import UnitError
 from eol_inject.unit import AuthToken
-from eol_inject.verify.content import PlaceState
+from eol_inject.verify.content import Content, PlaceState
 
 
 class PlaceKind(StrEnum):
@@ -45,6 +46,19 @@ class Place:
     used: bool = False
     """Whether the firmware that boots takes its token from here."""
     why: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        address: int,
+        content: Content,
+        bootable: bool,
+        kind: PlaceKind = PlaceKind.REGION,
+    ) -> Self:
+        """A place that holds ``content``."""
+        state, auth, why = content.state, content.auth, content.why
+        return cls(name, address, state, auth, bootable, kind, why=why)
 
 
 @dataclass(frozen=True, slots=True)

