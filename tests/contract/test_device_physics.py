@@ -4,7 +4,6 @@ Each row of the line's failures that concerns a unit or its port ends in one cod
 that holds what it should, and leaves a unit that the next session can work with.
 """
 
-import contextlib
 import hashlib
 import os
 import subprocess
@@ -214,17 +213,6 @@ def test_the_slowest_rate_has_nothing_below_it(unit: Maker) -> None:
     with unit(faults=("flip@read=0.01",)).open(baud=230400) as device:
         device.identify()
         fails(lambda: device.read(0, 16 * SECTOR), "device.garbled")
-
-
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_what_is_read_over_a_bad_wire_is_right_or_refused(unit: Maker, seed: int) -> None:
-    """A damaged question would give the right bytes of the wrong place, hash and all."""
-    peer = unit("esp32c3", f"seed={seed}", faults=("flip@read=0.004",))
-    manage.start(peer.url)
-    manage.poke(peer.url, 0, b"".join(noise(number)[:64] * 64 for number in range(16)))
-    with peer.open(deadline_s=3.0) as device, contextlib.suppress(StationError):
-        for _ in range(8):
-            assert device.read(5 * SECTOR, 64) == noise(5)[:64]
 
 
 # ── faults inside a write ───────────────────────────────────────────────────────────────────────

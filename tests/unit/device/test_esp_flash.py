@@ -1,0 +1,88 @@
+"""What is read and written is believed only when the chip's own hash agrees."""
+
+import hashlib
+from collections.abc import Callable
+
+import pytest
+
+from eol_inject.chips import SECTOR
+from eol_inject.device import esp_flash
+from eol_inject.device.esp_lib import FatalError, ReadingsDifferError
+from eol_inject.device.runs import Run
+from eol_inject.errors import UnitError
+
+HERE, THERE = b"here" * 1024, b"elsewhere" * 455 + b"!"
+
+
+class Loader:
+    """A flash behind a wire that damages questions as a script says."""
+
+    def __init__(self, flash: bytes, *, reads: list[bytes] | None = None) -> None:
+        self.flash = flash
+        self.reads = reads or []
+        self.damaged_hashes = 0
+        self.asked = 0
+
+    def read_flash(self, address: int, size: int, _: Callable[..., None] | None) -> bytes:
+        return self.reads.pop(0) if self.reads else self.flash[address : address + size]
+
+    def flash_md5sum(self, address: int, size: int) -> str:
+        self.asked += 1
+        if self.asked <= self.damaged_hashes:
+            return "0" * 32
+        data = self.flash[address : address + size]
+        return hashlib.md5(data, usedforsecurity=False).hexdigest().upper()
+
+
+def test_bytes_of_another_place_are_not_believed() -> None:
+    """The address was damaged on its way: the stub's hash of its answer is right, and so wrong."""
+    with pytest.raises(ReadingsDifferError):
+        esp_flash.read(Loader(HERE, reads=[THERE]), 0, SECTOR, None)
+
+
+def test_a_damaged_hash_alone_does_not_refuse_what_was_read() -> None:
+    """A second reading that says the same confirms it just as well."""
+    loader = Loader(HERE)
+    loader.damaged_hashes = 1
+    assert esp_flash.read(loader, 0, SECTOR, None) == HERE
+
+
+def test_a_damaged_hash_does_not_fail_a_good_unit() -> None:
+    """The chip is asked again before it is judged."""
+    loader = Loader(HERE)
+    loader.damaged_hashes = 1
+    esp_flash.require_hash(loader, Run(0, HERE))
+
+
+def test_the_first_sector_that_differs_is_named() -> None:
+    """For the repair bench: where in the flash it is bad."""
+    flash = HERE + HERE + THERE + HERE + THERE
+    with pytest.raises(UnitError) as caught:
+        esp_flash.require_hash(Loader(flash), Run(0, HERE * 5))
+    assert caught.value.params["address"] == hex(2 * SECTOR)
+
+
+@pytest.mark.parametrize("piece", esp_flash._HASH_DIFFERS)
+def test_what_esptool_calls_different_is_different(
+    piece: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where our own question finds nothing wrong: a flash that answers by its mood is bad."""
+
+    def write(*_: object, **__: object) -> None:
+        raise FatalError(f"{piece} in flash!")
+
+    monkeypatch.setattr(esp_flash.cmds, "write_flash", write)
+    with pytest.raises(UnitError) as caught:
+        esp_flash.write(Loader(HERE), Run(0, HERE))
+    assert (caught.value.code, caught.value.params["address"]) == ("device.md5_mismatch", "0x0")
+
+
+def test_any_other_trouble_of_esptool_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is translated where all errors are."""
+
+    def write(*_: object, **__: object) -> None:
+        raise FatalError("No serial data received.")
+
+    monkeypatch.setattr(esp_flash.cmds, "write_flash", write)
+    with pytest.raises(FatalError):
+        esp_flash.write(Loader(HERE), Run(0, HERE))
