@@ -225,7 +225,7 @@ class Ledger:
         parcel = importing.Parcel(product, lot, organization, source_sha256, operator)
         setup = self._setup
         return setup.db.write_staged(
-            lambda conn: importing.stage(conn, setup.vault, tokens, parcel, progress),
+            lambda conn: importing.stage(conn, setup, tokens, parcel, progress),
             lambda conn: importing.take(conn, setup, parcel),
         )
 

@@ -6,9 +6,9 @@ and in how often they may try again; everything above speaks SQLAlchemy Core to 
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
@@ -80,6 +80,14 @@ class Database(ABC):
     @abstractmethod
     def lock_chain(self, conn: sa.Connection, station: str) -> None:
         """Let nobody else append to the station's chain until this transaction ends."""
+
+    @abstractmethod
+    def bulk(self, conn: sa.Connection, table: sa.Table, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Insert many rows, each in the order of the table's columns, the engine's fastest way."""
+
+    @abstractmethod
+    def expect_bulk(self, conn: sa.Connection) -> None:
+        """Prepare this connection for a statement that moves very many rows."""
 
     @abstractmethod
     def broken_rules(self, conn: sa.Connection) -> Iterator[Finding]:

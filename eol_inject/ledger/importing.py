@@ -5,7 +5,7 @@ transaction compares it with what is known, refuses contradictions by row, and t
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
@@ -66,7 +66,7 @@ class Parcel:
 
 def stage(
     conn: sa.Connection,
-    vault: Vault,
+    setup: Setup,
     tokens: Iterable[StaticToken],
     parcel: Parcel,
     progress: Callable[[int], None],
@@ -77,15 +77,15 @@ def stage(
         table.create(conn)
     done = 0
     for chunk in _chunks(tokens, _CHUNK):
-        rows = [_row(vault, one, parcel) for one in chunk]
-        conn.execute(sa.insert(incoming), rows)
+        rows = [_row(setup.vault, one, parcel) for one in chunk]
+        setup.db.bulk(conn, incoming, rows)
         bound = [
-            {"auth_print": row["auth_print"], "row": one.row, "kind": by.kind, "value": by.value}
+            (row[_PRINT], one.row, by.kind, by.value)
             for row, one in zip(rows, chunk, strict=True)
             for by in one.bound
         ]
         if bound:
-            conn.execute(sa.insert(incoming_binding), bound)
+            setup.db.bulk(conn, incoming_binding, bound)
         done += len(chunk)
         progress(done)
 
@@ -95,10 +95,14 @@ def take(conn: sa.Connection, setup: Setup, parcel: Parcel) -> ImportResult:
 
     Raises ``UsageError("ledger.token_contradicts")`` with ``row`` and ``what``.
     """
-    _refuse_contradictions(conn, parcel)
-    rows, new, bound, bare = _counts(conn)
+    setup.db.expect_bulk(conn)
+    rows, repeated = _size(conn)
+    if repeated:
+        _refuse_rows(conn)
+    _refuse_known(conn, parcel)
+    new, bound, bare = _new(conn, repeated=repeated)
     if new:
-        _insert(conn, setup, parcel, rows=rows, new=new)
+        _insert(conn, setup, parcel, rows=rows, new=new, repeated=repeated)
         facts = {
             "product": parcel.product, "lot": parcel.lot, "organization": parcel.organization,
             "source_sha256": parcel.sha256, "new": new, "known": rows - new,
@@ -107,7 +111,14 @@ def take(conn: sa.Connection, setup: Setup, parcel: Parcel) -> ImportResult:
     return ImportResult(new=new, known=rows - new, bound=bound, without_claim=bare)
 
 
-def _row(vault: Vault, one: StaticToken, parcel: Parcel) -> dict[str, Any]:
+_PRINT: Final = 4
+"""Where ``auth_print`` stands in a row of ``incoming``."""
+
+_to_text: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True).encode
+
+
+def _row(vault: Vault, one: StaticToken, parcel: Parcel) -> tuple[Any, ...]:
+    """One row of ``incoming``, in the order of its columns: this runs a million times."""
     claim, organization = one.claim, parcel.organization
     if claim is not None and claim.organization is not None:
         if organization not in (None, claim.organization):
@@ -115,34 +126,56 @@ def _row(vault: Vault, one: StaticToken, parcel: Parcel) -> dict[str, Any]:
                 "ledger.token_contradicts", row=one.row, what="another organization than the import"
             )
         organization = claim.organization
-    public = {k: v for k, v in one.fields.items() if not isinstance(v, Secret)}
-    secret = {k: v for k, v in one.fields.items() if isinstance(v, Secret)}
+    public, secret = _split(one.fields)
     uid = vault.random(UID_SIZE)
-    public_text = json.dumps(public, ensure_ascii=False, sort_keys=True) if public else "{}"
     claim_print = None if claim is None else vault.print_of_claim(claim)
-    return {
-        "row": one.row,
-        "uid": uid,
-        "organization": organization,
-        "auth": vault.close_auth(uid, one.auth),
-        "auth_print": vault.print_of_auth(one.auth),
-        "claim": None if claim is None else vault.close_claim(uid, claim),
-        "claim_print": claim_print,
-        "claim_tail": "" if claim is None else claim.tail,
-        "public": public_text,
-        "secrets": vault.close_secrets(uid, secret) if secret else None,
-        "content": vault.print_of_content(
-            claim_print, organization, public_text, secret, one.bound
-        ),
-        "bound": int(bool(one.bound)),
-    }
+    return (
+        one.row,
+        uid,
+        organization,
+        vault.close_auth(uid, one.auth),
+        vault.print_of_auth(one.auth),
+        None if claim is None else vault.close_claim(uid, claim),
+        claim_print,
+        "" if claim is None else claim.tail,
+        public,
+        vault.close_secrets(uid, secret) if secret else None,
+        vault.print_of_content(claim_print, organization, public, secret, one.bound),
+        int(bool(one.bound)),
+    )
+
+
+def _split(fields: Mapping[str, str | Secret]) -> tuple[str, dict[str, Secret]]:
+    """The public ones as JSON, and the secret ones."""
+    if not fields:
+        return "{}", {}
+    secret = {name: value for name, value in fields.items() if isinstance(value, Secret)}
+    return _to_text({name: value for name, value in fields.items() if name not in secret}), secret
 
 
 _KNOWN: Final = sa.exists().where(token.c.auth_print == incoming.c.auth_print)
 
 
-def _refuse_contradictions(conn: sa.Connection, parcel: Parcel) -> None:
-    """Lowest row first within each kind of contradiction."""
+def _size(conn: sa.Connection) -> tuple[int, bool]:
+    """How many rows, and whether any two have a token or a unit in common."""
+    rows, auths, claims, distinct = conn.execute(
+        sa.select(
+            sa.func.count(),
+            sa.func.count(sa.distinct(incoming.c.auth_print)),
+            sa.func.count(incoming.c.claim_print),
+            sa.func.count(sa.distinct(incoming.c.claim_print)),
+        ).select_from(incoming)
+    ).one()
+    units = sa.select(incoming_binding.c.kind, incoming_binding.c.value)
+    every = conn.execute(sa.select(sa.func.count()).select_from(units.subquery())).scalar_one()
+    apart = conn.execute(
+        sa.select(sa.func.count()).select_from(units.distinct().subquery())
+    ).scalar_one()
+    return int(rows), bool(rows - auths or claims - distinct or every - apart)
+
+
+def _refuse_rows(conn: sa.Connection) -> None:
+    """Two rows of the source that cannot both be true; the lowest row of each kind."""
     _refuse(conn, _within(incoming.c.auth_print, incoming.c.content), "another row of this source")
     _refuse(
         conn,
@@ -154,6 +187,10 @@ def _refuse_contradictions(conn: sa.Connection, parcel: Parcel) -> None:
         _within(incoming_binding.c.kind, incoming_binding.c.auth_print, incoming_binding.c.value),
         "another row for the same unit",
     )
+
+
+def _refuse_known(conn: sa.Connection, parcel: Parcel) -> None:
+    """A row that cannot be true together with what is known."""
     same = incoming.join(token, token.c.auth_print == incoming.c.auth_print)
     known = (
         sa.select(incoming, *(column.label(f"old_{column.name}") for column in token.c))
@@ -242,21 +279,26 @@ def _what(row: Found, parcel: Parcel) -> str:
     return "another unit or another secret field"
 
 
-def _counts(conn: sa.Connection) -> tuple[int, int, int, int]:
-    """All rows; then of the new tokens: how many, how many bound, how many without a QR token."""
-    rows = conn.execute(sa.select(sa.func.count()).select_from(incoming)).scalar_one()
+def _new(conn: sa.Connection, *, repeated: bool) -> tuple[int, int, int]:
+    """The new tokens: how many, how many of them bound, how many without a QR token."""
     bare = incoming.c.claim.is_(None)
+    fresh = sa.select(incoming.c.auth_print, incoming.c.bound, bare.label("bare")).where(~_KNOWN)
+    if repeated:
+        fresh = fresh.distinct()
+    rows = fresh.subquery()
     new, bound, without = conn.execute(
         sa.select(
-            sa.func.count(sa.distinct(incoming.c.auth_print)),
-            sa.func.count(sa.distinct(sa.case((incoming.c.bound == 1, incoming.c.auth_print)))),
-            sa.func.count(sa.distinct(sa.case((bare, incoming.c.auth_print)))),
-        ).where(~_KNOWN)
+            sa.func.count(),
+            sa.func.coalesce(sa.func.sum(rows.c.bound), 0),
+            sa.func.coalesce(sa.func.sum(sa.case((rows.c.bare, 1), else_=0)), 0),
+        )
     ).one()
-    return int(rows), int(new), int(bound), int(without)
+    return int(new), int(bound), int(without)
 
 
-def _insert(conn: sa.Connection, setup: Setup, parcel: Parcel, *, rows: int, new: int) -> None:
+def _insert(
+    conn: sa.Connection, setup: Setup, parcel: Parcel, *, rows: int, new: int, repeated: bool
+) -> None:
     source_id = conn.execute(
         sa.insert(source).returning(source.c.id),
         {
@@ -281,7 +323,7 @@ def _insert(conn: sa.Connection, setup: Setup, parcel: Parcel, *, rows: int, new
         # In the order of the source, so that a lot is used up in the order people see.
         .order_by(incoming.c.row)
     )
-    if _has_repeats(conn):
+    if repeated:
         first = sa.select(sa.func.min(incoming.c.row)).group_by(incoming.c.auth_print)
         fresh = fresh.where(incoming.c.row.in_(first))
     conn.execute(sa.insert(token).from_select([*copied, *given], fresh))
@@ -301,13 +343,6 @@ def _insert(conn: sa.Connection, setup: Setup, parcel: Parcel, *, rows: int, new
             .distinct(),
         )
     )
-
-
-def _has_repeats(conn: sa.Connection) -> bool:
-    counted = sa.select(
-        sa.func.count() != sa.func.count(sa.distinct(incoming.c.auth_print))
-    ).select_from(incoming)
-    return bool(conn.execute(counted).scalar_one())
 
 
 def _chunks(tokens: Iterable[StaticToken], size: int) -> Iterator[Sequence[StaticToken]]:

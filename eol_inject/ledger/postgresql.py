@@ -6,7 +6,7 @@ piece of work gives the same answer when its first run did commit.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
@@ -44,6 +44,11 @@ _CODES: Final = {
     "P0": "ledger.rule_broken",
     "55": "ledger.locked",
     "40": "ledger.locked",
+}
+_TYPES: Final[dict[type, str]] = {
+    sa.BigInteger: "int8",
+    sa.LargeBinary: "bytea",
+    sa.Text: "text",
 }
 _UNSAFE: Final = ("fsync", "synchronous_commit", "full_page_writes")
 
@@ -120,6 +125,20 @@ class PostgresqlDatabase(Database):
     def lock_chain(self, conn: sa.Connection, station: str) -> None:
         """One row a station: its slots append one after the other, other stations do not wait."""
         conn.execute(_LOCK, {"s": station})
+
+    def bulk(self, conn: sa.Connection, table: sa.Table, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Binary ``COPY``."""
+        names = ", ".join(f'"{column.name}"' for column in table.c)
+        types = [_TYPES[type(column.type)] for column in table.c]
+        cursor = conn.connection.cursor()
+        with cursor.copy(f'COPY "{table.name}" ({names}) FROM STDIN (FORMAT BINARY)') as copy:
+            copy.set_types(types)
+            for row in rows:
+                copy.write_row(row)
+
+    def expect_bulk(self, conn: sa.Connection) -> None:
+        """Let the planner see how much there is."""
+        conn.exec_driver_sql("ANALYZE incoming")
 
     def broken_rules(self, conn: sa.Connection) -> Iterator[Finding]:
         """The server keeps its constraints; triggers can be dropped or switched off."""

@@ -7,7 +7,7 @@ fails with "locked" in spite of the busy timeout: IMMEDIATE.
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +25,7 @@ APPLICATION_ID: Final = 0x454F4C49
 """``EOLI`` in the file's header: tells a ledger from any other SQLite file."""
 
 _BUSY_S: Final = 30.0
+_CACHE_KB: Final = 65536
 _HEADER: Final = b"SQLite format 3\0"
 _HEADER_SIZE: Final = 100
 
@@ -71,6 +72,14 @@ class SqliteDatabase(Database):
 
     def lock_chain(self, conn: sa.Connection, station: str) -> None:
         """BEGIN IMMEDIATE has locked the whole file already."""
+
+    def bulk(self, conn: sa.Connection, table: sa.Table, rows: Sequence[tuple[Any, ...]]) -> None:
+        """``executemany`` of the driver itself."""
+        conn.exec_driver_sql(str(sa.insert(table).compile(dialect=conn.dialect)), list(rows))
+
+    def expect_bulk(self, conn: sa.Connection) -> None:
+        """Keep the unique indexes, which are filled in random order, in memory."""
+        conn.exec_driver_sql(f"PRAGMA cache_size=-{_CACHE_KB}")
 
     def broken_rules(self, conn: sa.Connection) -> Iterator[Finding]:
         """Against a new ledger's own: SQLite can lose triggers when a table is rebuilt."""

@@ -8,6 +8,7 @@ import hmac
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from hashlib import blake2b
 from typing import Final
 from uuid import UUID
 
@@ -100,11 +101,15 @@ class Vault:
         bound: Sequence[Identifier],
     ) -> bytes:
         """Fingerprint of all that a source says about a token, to tell whether it says the same."""
-        parts = [claim_print.hex() if claim_print else "", organization, public]
+        parts = [claim_print.hex() if claim_print else "", str(organization), public]
         if secrets:
             parts.append(json.dumps({k: secrets[k].reveal() for k in sorted(secrets)}))
-        parts.extend(sorted(str(one) for one in bound))
-        return self._print(b"content:" + json.dumps(parts).encode())
+        if bound:
+            parts.extend(sorted(str(one) for one in bound))
+        # Keyed BLAKE2b (RFC 7693, 2.9): a third of an HMAC's time, and nothing is searched by it.
+        return blake2b(
+            "\x1f".join(parts).encode(), digest_size=FINGERPRINT_SIZE, key=self._fingerprint
+        ).digest()
 
     def _print(self, text: bytes) -> bytes:
         return hmac.digest(self._fingerprint, text, "sha256")[:FINGERPRINT_SIZE]
