@@ -9,6 +9,9 @@ from eol_inject.device.masking import Masker
 _WAIT_S = 0.05
 """Longest wait for the next byte before the clock is looked at."""
 
+_KEPT = 65536
+"""Characters kept, the last ones: a boot loop never stops talking."""
+
 
 def listen(
     line: Line,
@@ -30,7 +33,7 @@ def listen(
         chunk = line.read(max(1, line.in_waiting))
         if not chunk:
             continue
-        heard += masker.feed(decoder.decode(chunk))
+        heard = (heard + masker.feed(decoder.decode(chunk)))[-_KEPT:]
         if until is not None and until(heard):
             return heard
     return heard + masker.feed(decoder.decode(b"", final=True)) + masker.finish()

@@ -112,11 +112,13 @@ def translate(error: BaseException, *, port: str) -> EolError:
     )
 
 
-_PACE: Final = frozenset({"device.garbled", "device.no_answer", "device.refused"})
+_PACE: Final = frozenset(
+    {"device.garbled", "device.no_answer", "device.refused", "device.baud_refused"}
+)
 
 
 def slower_may_help(error: BaseException) -> bool:
-    """Whether ``error`` looks like bytes that were damaged on the way."""
+    """Whether ``error`` looks like bytes damaged on the way, or a rate that the port cannot do."""
     return translate(error, port="").code in _PACE
 
 

@@ -189,7 +189,7 @@ class Link:
         """One step down the ladder, recorded; False at its end, or where pace is not to blame."""
         if len(self._bauds) == 1 or not slower_may_help(error):
             return False
-        self._note(f"garbled at {self._bauds[0]} baud, stepped down to {self._bauds[1]}")
+        self._note(f"trouble at {self._bauds[0]} baud, stepped down to {self._bauds[1]}")
         self._bauds = self._bauds[1:]
         return True
 

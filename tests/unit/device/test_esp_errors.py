@@ -118,6 +118,7 @@ def test_a_slower_pace_is_tried_for_damage_only() -> None:
     """A flash chip that fails, or a command that the chip does not have, stays what it is."""
     assert slower_may_help(util.FatalError("Invalid head of packet (0x11): Possible serial noise"))
     assert slower_may_help(IndexError())
+    assert slower_may_help(util.FatalError("Failed to set baud rate 921600. The driver may not"))
     assert not slower_may_help(util.FatalError("Flash read error"))
     assert not slower_may_help(util.FatalError("ESP8266 ROM does not support function x."))
 

@@ -114,6 +114,13 @@ def test_esptool_still_reconnects_inside_a_write_unless_told_not_to() -> None:
     assert "esp.WRITE_FLASH_ATTEMPTS" in inspect.getsource(esp_lib.cmds.write_flash)
 
 
+def test_the_words_we_listen_for_are_still_esptools() -> None:
+    """A hash that differs, and a port without lines, have no type of their own."""
+    for piece in esp_flash._HASH_DIFFERS:
+        assert piece in inspect.getsource(esp_lib.cmds.write_flash)
+    assert "Chip was NOT reset" in inspect.getsource(esp_lib.reset)
+
+
 def test_tracing_is_off_by_default() -> None:
     """Tracing dumps all data; the adapter passes ``trace_enabled=False`` and never sets it."""
     default = inspect.signature(esp_lib.cmds.detect_chip).parameters["trace_enabled"].default
