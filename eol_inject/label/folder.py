@@ -21,6 +21,10 @@ LEAST_FREE_BYTES: Final = 16 * 1024 * 1024
 """Room that has to be left on the disk before a cycle starts: some thousand labels."""
 
 _MOST_COPIES: Final = 1000
+_NO_LINKS: Final = frozenset(
+    {errno.EPERM, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK}
+)
+"""What file systems without hard links answer, Linux, macOS and Windows."""
 _FORMATS: Final[Mapping[str, Callable[[Label], bytes]]] = {
     "pdf": Label.pdf,
     "png": Label.png,
@@ -145,7 +149,7 @@ def _move_if_free(source: Path, target: Path) -> None:
         raise
     except OSError as error:
         # FAT and some network shares have no hard links: claim the name first, then replace it.
-        if error.errno not in {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK}:
+        if error.errno not in _NO_LINKS:
             raise
         target.touch(mode=0o600, exist_ok=False)
         source.replace(target)

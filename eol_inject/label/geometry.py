@@ -21,7 +21,9 @@ from eol_inject.label.spec import (
 )
 
 LINE_EM: Final = 1.17
-"""Height of one line of the Vera fonts in em: ascent 0.928 and descent 0.236, rounded up."""
+"""Height of one line of the Vera fonts in em: ascent 0.928 and descent 0.236, rounded up.
+Hinting moves an accent up by a whole dot at some sizes, hence the one dot more in ``line_height``.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,7 @@ def watermark_box(spec: TemplateSpec) -> Box | None:
 
 def line_height(px: int) -> int:
     """Dots from one line of text to the next."""
-    return -int(-px * LINE_EM // 1)
+    return 1 - int(-px * LINE_EM // 1)
 
 
 def needed_dots(element: QrElement, modules: int) -> int:

@@ -1,8 +1,7 @@
 """From a ``Proven`` to a bitmap that was decoded and compared with it. There is no other way in."""
 
 from collections.abc import Mapping
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from eol_inject.errors import RecordError
 from eol_inject.label import code128, decode, qr, text, values, watermarks
@@ -17,13 +16,11 @@ from eol_inject.label.spec import (
     StockSpec,
     TextElement,
 )
-from eol_inject.label.template import Template
+from eol_inject.label.template import NOTHING, Template
 from eol_inject.unit import Proven
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 def render(
@@ -53,7 +50,7 @@ def render(
     texts = values.collect(proven, extra)
     bitmap = Image.new("1", (stock.width_dots, stock.height_dots), 1)
     if watermark is not None:
-        watermarks.draw(bitmap, template, watermark)
+        watermarks.draw(bitmap, template.name, template.spec, watermark)
     for index, element in enumerate(template.spec.elements):
         where = place_name(index)
         box = place(stock, element)

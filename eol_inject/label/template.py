@@ -7,8 +7,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-from eol_inject.errors import UsageError
-from eol_inject.label import geometry, pictures, qr
+from eol_inject.errors import RecordError, UsageError
+from eol_inject.label import code128, geometry, pictures, qr, text, watermarks
 from eol_inject.label.geometry import place_name
 from eol_inject.label.pictures import Picture
 from eol_inject.label.spec import (
@@ -18,10 +18,11 @@ from eol_inject.label.spec import (
     TemplateSpec,
     TextElement,
 )
-from eol_inject.label.values import BUILT_IN, EXTRA, is_known, names_in, nearest
+from eol_inject.label.values import BUILT_IN, EXTRA, fill, is_known, names_in, nearest
 from eol_inject.resources import folder
 from eol_inject.specs import parse, read_toml
 
+NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 NO_PICTURES: Final[Mapping[str, Picture]] = MappingProxyType({})
 
 
@@ -83,13 +84,23 @@ def make_template(
 
 
 def check_template(
-    template: Template, fields: Collection[str], *, organization: int | None = None
+    template: Template,
+    fields: Collection[str],
+    *,
+    organization: int | None = None,
+    known: Mapping[str, str] = NOTHING,
+    watermark: str | None = None,
 ) -> None:
-    """Prove that the template uses only names the label will have: for ``profile check``.
+    """Prove before any unit is touched that the template will make its labels.
 
-    ``fields`` are the profile's public ones. With ``organization`` the QR symbol is measured as it
-    will be printed: a longer number grows it. Raises ``UsageError``: ``label.unknown_field``,
-    ``label.shadowed_field`` (a field named like a built-in one), ``label.symbol_too_large``.
+    ``fields`` are the profile's public ones: no other may be used. With ``organization`` the QR
+    symbol is measured as it will be printed: a longer number grows it. ``known`` are values that
+    are the same on every label of the run (product_name, lot …): texts that need no others are
+    drawn. ``watermark`` is the word that the labels will carry.
+
+    Raises ``UsageError``: ``label.unknown_field``, ``label.shadowed_field`` (a field named like a
+    built-in one), ``label.symbol_too_large``, ``label.no_watermark_place``,
+    ``label.bad_watermark``, and for a text that cannot be drawn the codes ``render`` has for it.
     """
     for each in fields:
         if each in BUILT_IN or each in EXTRA:
@@ -107,6 +118,32 @@ def check_template(
                         element=place_name(index),
                         nearest=nearest(name, {*BUILT_IN, *EXTRA, *fields}),
                     )
+            _try(template, index, element, known)
+    if watermark is not None:
+        watermarks.check(template.name, template.spec, watermark)
+
+
+def _try(
+    template: Template,
+    index: int,
+    element: TextElement | Code128Element,
+    known: Mapping[str, str],
+) -> None:
+    """Draw a text whose values are all known. A template's fault is for the station's keeper."""
+    if not set(names_in(element.text)) <= set(known):
+        return
+    where, stock = place_name(index), template.spec.stock
+    box = geometry.place(stock, element)
+    try:
+        words = fill(element.text, known, element=where, optional=element.optional)
+        if words is None:
+            return
+        if isinstance(element, TextElement):
+            text.draw(stock, element, box, words, where)
+        else:
+            code128.draw(box, element.module_dots, words, where)
+    except RecordError as error:
+        raise UsageError(error.code, **error.params) from error
 
 
 def _check_texts(name: str, spec: TemplateSpec) -> None:

@@ -45,13 +45,12 @@ def draw(stock: StockSpec, element: TextElement, box: Box, text: str, where: str
     image = Image.new("1", (box.width, box.height), 1)
     pen = ImageDraw.Draw(image)
     pen.fontmode = "1"
-    step = line_height(setting.px)
+    step, top = line_height(setting.px), _ascent(element.bold, setting.px)
     for number, line in enumerate(setting.lines):
         left, _, right, _ = font.getbbox(line, mode="1", anchor="ls")
         room = box.width - (right - left)
         at = {"left": 0, "center": room // 2, "right": room}[element.align]
-        baseline = number * step + round(setting.px * 0.928)
-        pen.text((at - left, baseline), line, fill=0, font=font, anchor="ls")
+        pen.text((at - left, number * step + top), line, fill=0, font=font, anchor="ls")
     return image
 
 
@@ -101,6 +100,13 @@ def _font(bold: bool, px: int) -> "FreeTypeFont":
     from PIL import ImageFont
 
     return ImageFont.truetype(_file(bold), px, layout_engine=ImageFont.Layout.BASIC)
+
+
+@cache
+def _ascent(bold: bool, px: int) -> int:
+    """Dots from the top of a line to its baseline: no accent of any letter is cut off."""
+    font = _font(bold, px)
+    return -min(int(font.getbbox(chr(each), mode="1", anchor="ls")[1]) for each in _glyphs(bold))
 
 
 @cache

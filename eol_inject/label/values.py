@@ -71,7 +71,7 @@ def collect(proven: Proven, extra: Mapping[str, str]) -> dict[str, str]:
         **proven.fields,
         **extra,
         "unit": _shown(primary.kind, primary.value),
-        "unit_kind": primary.kind.upper(),
+        "unit_kind": primary.kind.upper().replace("_", " "),
         "product": proven.product,
         "lot": proven.lot,
         "tail": proven.claim.tail,

@@ -11,6 +11,8 @@ from PIL import Image
 
 from eol_inject.errors import UsageError
 from eol_inject.label import Template, check_template, load_template, shipped
+from eol_inject.label import text as text_module
+from eol_inject.label.geometry import line_height
 from eol_inject.label.template import make_template
 from eol_inject.resources import folder
 
@@ -305,3 +307,48 @@ def test_text_may_stand_in_a_box_but_not_on_it(table: Table) -> None:
     make(table)
     box["y_mm"] = 3
     assert _refused(table).code == "label.overlap"
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("{product_name}", "label.text_too_long"),
+        ("\u0414\u0430\u0442\u0447\u0438\u043a", "label.no_glyph"),
+        ("A caption that is far too long for its element", "label.text_too_long"),
+        ("{lot}", "label.token_shaped"),
+    ],
+)
+def test_what_is_the_same_on_every_label_is_tried_before_the_run(
+    table: Table, text: str, code: str
+) -> None:
+    """A product name that does not fit is found by the check, not on the first written unit."""
+    table["elements"][1]["text"] = text
+    known = {"product_name": "A product name that nobody can print here", "lot": "x" * 32}
+    with pytest.raises(UsageError) as caught:
+        check_template(make(table), (), known=known)
+    assert caught.value.code == code
+
+
+def test_a_text_with_values_of_the_unit_is_not_tried(table: Table) -> None:
+    """They are judged on the unit's own label."""
+    table["elements"][1]["text"] = "{unit} {lot}"
+    check_template(make(table), (), known={"lot": "L1"})
+
+
+def test_a_training_run_needs_a_place_for_its_word(table: Table) -> None:
+    """Found by the check too, since such labels are never made without it."""
+    with pytest.raises(UsageError) as caught:
+        check_template(make(table), (), watermark="TRAINING")
+    assert caught.value.code == "label.no_watermark_place"
+    table["watermark"] = {"x_mm": 23, "y_mm": 20, "width_mm": 20, "height_mm": 3}
+    check_template(make(table), (), watermark="TRAINING")
+
+
+def test_no_letter_is_cut_off_at_any_size() -> None:
+    """Accents and tails of every glyph stay inside a line's height: an Ä never prints as an A."""
+    for px in range(8, 80):
+        for bold in (False, True):
+            font = text_module._font(bold, px)
+            boxes = [font.getbbox(chr(c), mode="1", anchor="ls") for c in text_module._glyphs(bold)]
+            lowest = max(box[3] for box in boxes)
+            assert text_module._ascent(bold, px) + lowest <= line_height(px), (px, bold)
