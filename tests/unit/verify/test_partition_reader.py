@@ -32,6 +32,14 @@ def test_a_table_without_md5_is_read_too() -> None:
     assert parse(table(ROWS, md5=False)) == parse(table(ROWS))
 
 
+def test_a_partition_may_end_with_the_flash() -> None:
+    """And begin where another ends."""
+    rows = [(0, 0, 0x10000, 0x3F0000 - 0x10000, "app"), (1, 2, 0x3F0000, 0x10000, "nvs")]
+    found = parse(table(rows))
+    assert found is not None
+    assert found[1].end == FLASH
+
+
 def test_erased_flash_is_no_table() -> None:
     """A blank module."""
     assert parse(b"\xff" * 0xC00) is None

@@ -25,6 +25,15 @@ def test_a_filled_region_gives_token_and_values() -> None:
     assert content.values == {"ssid": "", "host": "blynk.cloud", "port": "443"}
 
 
+def test_a_list_may_fill_its_region_to_the_end_mark() -> None:
+    """Two bytes of it are not walked; with one of them missing the firmware would run over."""
+    body = region([("ssid", ""), ("auth", TOKEN)], 0)
+    assert decode_region(body + b"\0\0", "blnkopt").state is PlaceState.TOKEN
+    for short in (body + b"\0", body):
+        assert decode_region(short, "blnkopt").state is PlaceState.TORN
+    assert reader.decode_found(body + b"\0\0", len(body) + 2).state is PlaceState.TOKEN
+
+
 def test_a_password_stays_a_secret() -> None:
     """Only ssid, host and port may be shown."""
     content = decode_region(
