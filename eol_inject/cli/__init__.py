@@ -17,12 +17,20 @@ COMMANDS: Final = {
     "verify": Lazy("eol_inject.cli.verify:verify", "Tell whose token a connected unit would use."),
     "ports": Lazy("eol_inject.cli.ports:ports", "List the serial ports and where they are."),
     "sim": Lazy("eol_inject.cli.sim:sim", "Start, list and stop simulated units."),
-    "tokens": Lazy("eol_inject.cli.tokens:tokens", "Import static tokens and count them."),
+    "tokens": Lazy(
+        "eol_inject.cli.tokens:tokens",
+        "Import static tokens, count them, and say what the cloud must be told.",
+    ),
     "firmware": Lazy("eol_inject.cli.firmware:firmware", "Inspect and patch firmware images."),
     "profile": Lazy("eol_inject.cli.profile:profile", "List and check product profiles."),
-    "unit": Lazy("eol_inject.cli.unit:unit", "Show what the ledger knows about a unit."),
+    "unit": Lazy(
+        "eol_inject.cli.unit:unit", "Show what the ledger knows about a unit, and do rework on it."
+    ),
     "label": Lazy("eol_inject.cli.label:label", "Preview label templates."),
-    "ledger": Lazy("eol_inject.cli.ledger:ledger", "Show which ledger is used."),
+    "ledger": Lazy(
+        "eol_inject.cli.ledger:ledger",
+        "Show, check, back up and restore the ledger, and name its people.",
+    ),
     "report": Lazy("eol_inject.cli.report:report", "Report the units of a lot."),
 }
 """Name → command, in the order a new user meets them."""

@@ -2,6 +2,7 @@
 
 import functools
 import getpass
+import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from eol_inject.cli.answer import Answer
+from eol_inject.unit import Secret
 
 if TYPE_CHECKING:
     from eol_inject.ledger import Ledger
@@ -45,6 +47,8 @@ class Workplace:
     key_file: Path | None
     station: str
     operator: str
+    key: Secret | None = None
+    """The keys as text, where the environment had them."""
 
     def open_ledger(self, *, create: bool = False) -> "Ledger":
         """Open the named ledger, or the user's own; ``create`` makes one where there is none."""
@@ -61,7 +65,8 @@ def with_workplace(command: Callable[..., Answer]) -> Callable[..., Answer]:
         metavar="URL",
         envvar="EOL_INJECT_LEDGER",
         show_envvar=True,
-        help="Ledger, e.g. sqlite:///line1.db; default: the user's production ledger.",
+        help="Ledger: sqlite:///line1.db, postgresql://server/name; default: the user's production "
+        "ledger.",
     )
     @click.option(
         "--training", is_flag=True, help="Use a training ledger: for simulated units only."
@@ -72,7 +77,8 @@ def with_workplace(command: Callable[..., Answer]) -> Callable[..., Answer]:
         type=click.Path(path_type=Path, dir_okay=False),
         envvar="EOL_INJECT_KEY_FILE",
         show_envvar=True,
-        help="The ledger's keys; default: beside the user's settings.",
+        help="The ledger's keys; default: EOL_INJECT_KEY (their text), or among the user's "
+        "settings.",
     )
     @click.option(
         "--station",
@@ -96,9 +102,16 @@ def with_workplace(command: Callable[..., Answer]) -> Callable[..., Answer]:
         operator: str,
         **rest: object,
     ) -> Answer:
-        return command(Workplace(ledger, training, key_file, station, operator), **rest)
+        key = take_key()
+        return command(Workplace(ledger, training, key_file, station, operator, key), **rest)
 
     return wrapped
+
+
+def take_key() -> Secret | None:
+    """The keys' text out of the environment: no program that we start inherits it."""
+    text = os.environ.pop("EOL_INJECT_KEY", None)
+    return None if text is None else Secret(text)
 
 
 def login_name() -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from eol_inject.cli import cloud
 from eol_inject.cli.answer import Answer, tell
 from eol_inject.cli.asking import Terminal
 from eol_inject.cli.common import Workplace, json_option, with_workplace
@@ -20,7 +21,11 @@ if TYPE_CHECKING:
 
 @click.group()
 def tokens() -> None:
-    """Import static tokens and count them."""
+    """Import static tokens, count them, and say what the cloud must be told."""
+
+
+for _command in cloud.COMMANDS:
+    tokens.add_command(_command)
 
 
 @tokens.command("import")

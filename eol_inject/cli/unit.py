@@ -1,28 +1,27 @@
-"""``eol-inject unit``: one unit's whole story, as the ledger tells it."""
+"""``eol-inject unit``: one unit's whole story, as the ledger tells it, and rework of it."""
 
-import re
-import sys
 from contextlib import closing
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from eol_inject.cli import rework
 from eol_inject.cli.answer import Answer
 from eol_inject.cli.common import Workplace, json_option, with_workplace
-from eol_inject.errors import UsageError
-from eol_inject.unit import ClaimCode, Identifier
+from eol_inject.cli.which import which_unit
 
 if TYPE_CHECKING:
-    from eol_inject.ledger import Ledger, UnitRecord
-
-_MAC: Final = re.compile(r"[0-9A-Fa-f]{2}([:.-]?[0-9A-Fa-f]{2}){5}")
-_NAMED: Final = re.compile(r"([a-z][a-z0-9_]*):(.+)")
+    from eol_inject.ledger import UnitRecord
 
 
 @click.group()
 def unit() -> None:
-    """Show what the ledger knows about a unit."""
+    """Show what the ledger knows about a unit, and do rework on it."""
+
+
+for _command in rework.COMMANDS:
+    unit.add_command(_command)
 
 
 @unit.command()
@@ -36,26 +35,8 @@ def show(workplace: Workplace, *, which: str, as_json: bool) -> Answer:
     input: an identifier, or a scanned claim label, whose text belongs into no argument list.
     """
     with closing(workplace.open_ledger()) as ledger:
-        found = ledger.show(_which(which, ledger))
+        found = ledger.show(which_unit(which, ledger))
     return Answer(data=_json(found), lines=_words(found))
-
-
-def _which(text: str, ledger: "Ledger") -> Identifier | ClaimCode:
-    if text == "-":
-        text = sys.stdin.readline().strip()
-        if text.startswith("sqr_"):
-            return ClaimCode.parse(text)
-    if _MAC.fullmatch(text):
-        return Identifier("mac", text)
-    named = _NAMED.fullmatch(text)
-    if named:
-        return Identifier(*named.groups())
-    known = ledger.named(text)
-    if not known:
-        raise UsageError("ledger.unknown_unit", which=text[:80])
-    if len(known) > 1:
-        raise UsageError("ledger.which_unit", value=text, known=", ".join(map(str, known)))
-    return known[0]
 
 
 def _json(found: "UnitRecord") -> dict[str, Any]:
