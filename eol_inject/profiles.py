@@ -7,18 +7,21 @@ into every attempt's record, and one run works with one frozen reading of it.
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from string import Formatter
+from typing import Any, Final, Literal, Self, assert_never
 
 from pydantic import Field, model_validator
 
 from eol_inject import chips, resources, specs
 from eol_inject.device.spec import BootSpec, DeviceSpec
 from eol_inject.errors import UsageError
-from eol_inject.image.spec import FirmwareSpec, RegionSpec
+from eol_inject.image import spec as regions
+from eol_inject.image.spec import AnyRegionSpec, FirmwareSpec
 from eol_inject.label.spec import LabelSpec
 from eol_inject.ledger.spec import ProductSpec
 from eol_inject.tokens.spec import FieldSpec
-from eol_inject.verify.spec import InspectSpec, Where
+from eol_inject.verify import spec as reading
+from eol_inject.verify.spec import InspectSpec, RegionAt, Where
 
 PARTITION_TABLE = 0x8000
 """ESP-IDF's default; the same on every chip that has one."""
@@ -32,7 +35,9 @@ class ProfileSpec(specs.Spec):
     product: ProductSpec
     device: DeviceSpec
     firmware: FirmwareSpec
-    regions: tuple[RegionSpec, ...] = Field(min_length=1, description="The places that take values")
+    regions: tuple[AnyRegionSpec, ...] = Field(
+        min_length=1, description="The places that take values"
+    )
     inspect: InspectSpec = InspectSpec()
     fields: dict[str, FieldSpec] = Field(
         default_factory=dict, description="Metadata of a token, by field name"
@@ -41,9 +46,19 @@ class ProfileSpec(specs.Spec):
     boot: BootSpec | None = None
 
     @model_validator(mode="after")
-    def _regions_use_declared_fields(self) -> Self:
+    def _regions_fit_together(self) -> Self:
+        names = [region.name for region in self.regions]
+        twice = [name for name in names if names.count(name) > 1]
+        if twice:
+            raise ValueError(f"two regions are called '{twice[0]}': give each a name of its own")
+        carriers = [region.name for region in self.regions if regions.carries_auth(region)]
+        if len(carriers) != 1:
+            raise ValueError(
+                f"{len(carriers)} regions carry {{auth}}: exactly one has to "
+                f"({', '.join(carriers) or 'none does'})"
+            )
         for region in self.regions:
-            for value in region.values.values():
+            for value in regions.templates(region).values():
                 for name in field_names(value):
                     if name != "auth" and name not in self.fields:
                         raise ValueError(
@@ -51,11 +66,14 @@ class ProfileSpec(specs.Spec):
                         )
         return self
 
+    @property
+    def carrier(self) -> AnyRegionSpec:
+        """The region that carries the AuthToken."""
+        return next(region for region in self.regions if regions.carries_auth(region))
+
 
 def field_names(text: str) -> list[str]:
     """The names in braces of a value; ``{{`` is a brace. Raises ValueError on a lone brace."""
-    from string import Formatter
-
     return [name for _, name, _, _ in Formatter().parse(text) if name is not None]
 
 
@@ -91,26 +109,68 @@ class Profile:
         """The names a label may use."""
         return tuple(name for name, field in self.spec.fields.items() if not field.secret)
 
-    def where(self, *, app_address: int, offset: int | None, size: int | None) -> Where:
+    def where(
+        self, *, app_address: int, token: RegionAt, hint: int | None, size: int | None
+    ) -> Where:
         """Where verify's readers look; the numbers come from the golden image."""
         return Where(
             family=self.chip.family,
             app_address=app_address,
             partition_table=PARTITION_TABLE if self.chip.family == "esp32" else None,
-            region_kind=self.spec.regions[0].kind,
-            hint=offset,
+            region_kind="blnkopt",
+            hint=hint,
             size=size,
             image_chip_id=self.chip.image_chip_id,
+            token=token,
         )
 
     def warnings(self) -> tuple[str, ...]:
         """What is allowed but should be known, one sentence each."""
-        inside = [region.name for region in self.spec.regions if region.kind == "blnkopt"]
+        inside = [r.name for r in self.spec.regions if r.kind in {"blnkopt", "placeholder"}]
         return tuple(
             f"Region '{name}' lies inside the application: re-flashing the firmware in service, or "
-            "an over-the-air update, wipes the token."
+            "an over-the-air update, wipes it."
             for name in inside
         )
+
+
+def form_of(spec: AnyRegionSpec) -> reading.RegionForm:
+    """What a region's table means to verify's readers."""
+    match spec:
+        case regions.BlnkoptSpec():
+            return reading.Blnkopt()
+        case regions.PlaceholderSpec():
+            return reading.Placeholder(spec.value, spec.fill, spec.text, spec.pattern)
+        case regions.NvsSpec():
+            return _entries_of(spec)
+        case regions.RecordSpec() | regions.EepromSpec():
+            fields = tuple(
+                reading.LayoutField(field.name, _FIELD_TYPES[field.type], field.width, field.value)
+                for field in spec.layout
+            )
+            return reading.Layout(fields, spec.byte_order)
+        case _:
+            assert_never(spec)
+
+
+def _entries_of(spec: regions.NvsSpec) -> reading.NvsEntries:
+    if spec.preset == "classic-edgent":
+        return reading.NvsEntries(spec.namespace, classic=True)
+    if spec.preset == "edgent":
+        strings = (reading.NvsEntry(key, "string", value) for key, value in spec.values.items())
+        return reading.NvsEntries(spec.namespace, tuple(strings))
+    entries = (
+        reading.NvsEntry(entry.key, _ENTRY_TYPES[entry.type], entry.value) for entry in spec.entries
+    )
+    return reading.NvsEntries(spec.namespace, tuple(entries))
+
+
+_FIELD_TYPES: Final[dict[str, Literal["number", "text", "bytes"]]] = {
+    "u8": "number", "u16": "number", "u32": "number", "text": "text", "bytes": "bytes",
+}  # fmt: skip
+_ENTRY_TYPES: Final[dict[str, Literal["integer", "string", "blob"]]] = {
+    "u8": "integer", "u16": "integer", "u32": "integer", "string": "string", "blob": "blob",
+}  # fmt: skip
 
 
 def shipped() -> tuple[str, ...]:

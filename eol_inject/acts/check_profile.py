@@ -1,8 +1,10 @@
 """Check a profile before a line depends on it: image, region and template against each other."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from eol_inject.image import firmware
+from eol_inject.image.firmware import Firmware
 from eol_inject.label import check_template, load_template
 from eol_inject.profiles import Profile
 
@@ -54,8 +56,16 @@ def check_profile(profile: Profile) -> ProfileCheck:
         image=str(profile.firmware_file),
         image_sha256=image.sha256,
         firmware=image.name,
-        region=f"{spec.regions[0].name}: {image.size} bytes at {image.app_address + image.hint:#x}",
+        region="; ".join(_places(image)),
         sectors=", ".join(f"{address:#x}" for address in image.changed),
         template=template,
         warnings=profile.warnings(),
     )
+
+
+def _places(image: Firmware) -> Iterator[str]:
+    """Every region in words: name, size, flash address."""
+    for region in image.golden.regions:
+        yield f"{region.name}: {region.size} bytes at {image.address + region.offset:#x}"
+    for place in image.golden.places:
+        yield f"{place.name}: {place.size} bytes at {place.address:#x}"

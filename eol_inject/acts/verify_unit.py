@@ -66,9 +66,9 @@ def verify_unit(device: Device, ledger: Ledger, where: Where, golden: Firmware) 
     findings = verify.inspect(device.read, where, flash_size=identity.flash_size)
     holding = verify.classify(findings, own=identity.unit, look_up=ledger.look_up)
     seal = None
-    if findings.boots:
+    if findings.boots_at is not None:
         reader = verify.ComposedReader(device.read, _golden_spans(device, golden), changed=())
-        seal = verify.check_seal(reader, where.app_address, where)
+        seal = verify.check_seal(reader, findings.boots_at, where)
     holder = ledger.look_up(findings.effective) if findings.effective else None
     return UnitVerdict(
         unit=str(identity.unit),

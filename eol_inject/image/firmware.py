@@ -9,17 +9,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from string import Formatter
 
 from eol_inject.chips import SECTOR
 from eol_inject.errors import UsageError
 from eol_inject.image import identity
-from eol_inject.image.patching import Golden
+from eol_inject.image.patching import Golden, Patched
 from eol_inject.image.plans import Span
-from eol_inject.image.spec import FirmwareSpec, RegionSpec
-from eol_inject.unit import AuthToken, Secret
+from eol_inject.image.regions import Place, Region
+from eol_inject.image.spec import AnyRegionSpec, FirmwareSpec, carries_auth, templates
+from eol_inject.unit import AuthToken
 
 _SAMPLE = AuthToken("A" * 32)
 """Any token: which sectors change does not depend on it."""
+
+_VALUE = "00"
+"""Any field's value: it can be a text, a number, and bytes in hex."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +33,8 @@ class Firmware:
 
     golden: Golden = field(repr=False)
     address: int
+    carrier: str
+    """Name of the region that carries the AuthToken."""
     sha256: str
     """Of the golden image's file."""
     name: str
@@ -37,6 +44,8 @@ class Firmware:
     """Flash address of every sector that a token changes."""
     rest: tuple[Span, ...]
     """Every other byte of the application, with the MD5 it must have."""
+    sample_fields: Mapping[str, str]
+    """A made-up value for every field that a region uses: to try whether a unit can be patched."""
 
     @property
     def app_address(self) -> int:
@@ -44,14 +53,24 @@ class Firmware:
         return self.address + self.golden.image.start
 
     @property
-    def hint(self) -> int:
-        """The region's offset inside the application."""
-        return self.golden.regions[0].offset - self.golden.image.start
+    def token_region(self) -> Region | None:
+        """The region that carries the AuthToken, where it is inside the application."""
+        return next((r for r in self.golden.regions if r.name == self.carrier), None)
 
     @property
-    def size(self) -> int:
-        """The region's length in bytes."""
-        return self.golden.regions[0].size
+    def token_place(self) -> Place | None:
+        """The flash that carries the AuthToken, where it is outside of it."""
+        return next((p for p in self.golden.places if p.name == self.carrier), None)
+
+    @property
+    def application(self) -> bytes:
+        """The golden application's own bytes, from ``app_address`` on."""
+        return self.golden.data[self.golden.image.start :]
+
+    @property
+    def stores(self) -> tuple[Place, ...]:
+        """Places whose present content has to be read from the unit before it can be patched."""
+        return tuple(place for place in self.golden.places if place.kind == "nvs")
 
     def golden_bytes(self, span: Span) -> bytes:
         """What the golden image holds in a span of ``rest``."""
@@ -68,24 +87,36 @@ class Firmware:
                 return data[address - start : address - start + size]
         return None
 
-    def groups(
-        self, auth: AuthToken, fields: Mapping[str, str | Secret], *, whole: bool
-    ) -> tuple[tuple[tuple[int, bytes], ...], ...]:
+    def groups(self, patched: Patched, *, whole: bool) -> tuple[tuple[tuple[int, bytes], ...], ...]:
         """What to write, in order: whole sectors, secret.
 
-        ``whole`` is `flash`: parts, then the unit's application. Otherwise only what the token
-        changes. The parts stand apart, so that a file that does not compress slows nothing else.
+        ``whole`` is `flash`: parts, the unit's application, then what stands beside it. Otherwise
+        only what the token changes. The groups stand apart, so that a file that does not compress
+        slows nothing else.
         """
-        patched = self.golden.patch(auth, fields)
         if not whole:
             return (self.golden.plan(patched, self.address).sectors,)
         application = ((self.address, _whole_sectors(patched.data)),)
-        return (self.parts, application) if self.parts else (application,)
+        beside = tuple((block.address, block.data) for block in patched.blocks)
+        return tuple(group for group in (self.parts, application, beside) if group)
+
+    def expected(self, patched: Patched) -> dict[int, bytes]:
+        """What each changed sector must hold, by flash address.
+
+        Stores are left out: what else a unit keeps there is its own, and they are read as the
+        firmware reads them.
+        """
+        stores = [range(store.address, store.address + store.size) for store in self.stores]
+        return {
+            address: data
+            for address, data in self.golden.plan(patched, self.address).sectors
+            if not any(address in store for store in stores)
+        }
 
 
 def load(
     spec: FirmwareSpec,
-    regions: Sequence[RegionSpec],
+    regions: Sequence[AnyRegionSpec],
     *,
     application: Path,
     parts: Sequence[tuple[int, Path]],
@@ -102,33 +133,50 @@ def load(
         raise UsageError(
             "image.wrong_file", path=str(application), found=sha256[:12], wanted=spec.sha256[:12]
         )
-    golden = Golden(data, regions, chip=chip, expect_type=spec.type, expect_version=spec.version)
     read = tuple((address, _whole_sectors(_read(path))) for address, path in parts)
+    golden = Golden(
+        data,
+        regions,
+        chip=chip,
+        expect_type=spec.type,
+        expect_version=spec.version,
+        parts=read,
+    )
     _require_apart((*read, (spec.address, _whole_sectors(data))))
-    plan = golden.plan(golden.patch(_SAMPLE, _samples(regions)), spec.address)
+    fields = _samples(regions)
+    plan = golden.plan(_sample(golden, fields), spec.address)
     says = identity.read(golden.image)
     return Firmware(
         golden=golden,
         address=spec.address,
+        carrier=next(region.name for region in regions if carries_auth(region)),
         sha256=sha256,
         name=" ".join(filter(None, (says.get("fw-type"), says.get("mcu")))),
         parts=read,
         changed=plan.addresses,
         rest=plan.rest,
+        sample_fields=fields,
     )
 
 
-def _samples(regions: Sequence[RegionSpec]) -> dict[str, str]:
-    """An empty value for every field that a region uses."""
-    from string import Formatter
-
+def _samples(regions: Sequence[AnyRegionSpec]) -> dict[str, str]:
+    """A value for every field that a region uses."""
     return {
-        name: ""
+        name: _VALUE
         for region in regions
-        for value in region.values.values()
+        for value in templates(region).values()
         for _, name, _, _ in Formatter().parse(value)
-        if name is not None and name != "auth"
+        if name is not None
     }
+
+
+def _sample(golden: Golden, fields: Mapping[str, str]) -> Patched:
+    """Some unit's image: which sectors differ is the same for all."""
+    return golden.patch(
+        _SAMPLE,
+        fields,
+        existing={place.name: b"\xff" * place.size for place in golden.places},
+    )
 
 
 def _read(path: Path) -> bytes:

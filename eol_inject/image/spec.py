@@ -280,13 +280,10 @@ PRESETS: dict[str, dict[str, str]] = {
 }
 """Keys and defaults of Blynk's own configurations (blynk-library, Edgent-Arduino)."""
 
-RegionSpec = BlnkoptSpec
-"""What a profile may say today: the kinds that ``verify`` can read back."""
-
 AnyRegionSpec = Annotated[
     BlnkoptSpec | PlaceholderSpec | RecordSpec | NvsSpec | EepromSpec, Field(discriminator="kind")
 ]
-"""Every kind that ``image`` can write; it takes ``RegionSpec``'s place as ``verify`` catches up."""
+"""Every kind of region a profile may name."""
 
 
 def templates(region: AnyRegionSpec) -> dict[str, str]:

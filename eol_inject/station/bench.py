@@ -10,11 +10,12 @@ from eol_inject.errors import UsageError
 from eol_inject.events import Observer
 from eol_inject.image import firmware
 from eol_inject.image.firmware import Firmware
+from eol_inject.image.spec import NvsSpec, RecordSpec
 from eol_inject.label import Printer, Template, check_template, load_template, open_printer
 from eol_inject.ledger import Ledger
 from eol_inject.ledger.model import Kind
-from eol_inject.profiles import Profile
-from eol_inject.verify.spec import Where
+from eol_inject.profiles import Profile, form_of
+from eol_inject.verify.spec import RegionAt, Where
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,4 +94,29 @@ def load_firmware(profile: Profile) -> Firmware:
 
 def where(profile: Profile, files: Firmware) -> Where:
     """Where verify's readers look in a unit of this product."""
-    return profile.where(app_address=files.app_address, offset=files.hint, size=files.size)
+    carrier, region, place = profile.spec.carrier, files.token_region, files.token_place
+    form = form_of(carrier)
+    if region is not None:
+        offset = region.offset - files.golden.image.start
+        end = offset + region.size
+        token = RegionAt(
+            form,
+            offset=offset,
+            size=region.size,
+            before=files.application[max(offset - _AROUND, 0) : offset],
+            behind=files.application[end : end + _AROUND],
+        )
+        return profile.where(
+            app_address=files.app_address, token=token, hint=offset, size=region.size
+        )
+    if place is None:
+        raise UsageError("profile.no_programmer", profile=profile.name, kind=carrier.kind)
+    label = carrier.partition if isinstance(carrier, (RecordSpec, NvsSpec)) else None
+    token = RegionAt(
+        form, address=None if label else place.address, partition=label, size=place.size
+    )
+    return profile.where(app_address=files.app_address, token=token, hint=None, size=None)
+
+
+_AROUND = 32
+"""Bytes beside a placeholder by which the golden firmware is known."""

@@ -1,11 +1,15 @@
 """What the unit holds, read with verify's readers over the device: before, and after the write."""
 
+from collections.abc import Mapping
+
 from eol_inject import verify
 from eol_inject.chips import SECTOR
 from eol_inject.device import Device, Identity
-from eol_inject.errors import UnitError
+from eol_inject.errors import UnitError, UsageError
+from eol_inject.image import Patched
 from eol_inject.station.bench import Bench
-from eol_inject.unit import AuthToken, Unit
+from eol_inject.station.resume import Next
+from eol_inject.unit import AuthToken, Secret, Unit
 from eol_inject.verify import Findings, Holding, PlaceKind, PlaceState
 
 _TABLE_SIZE = 0xC00
@@ -65,15 +69,50 @@ def prove_golden(bench: Bench, device: Device) -> None:
             raise UnitError("verify.not_golden", address=f"{span.address:#x}", size=span.size)
 
 
-def read_back(bench: Bench, device: Device, identity: Identity) -> AuthToken:
+def kept(bench: Bench, device: Device, state: str, going_on: Next) -> dict[str, bytes]:
+    """What the unit keeps in the stores that a region shares with others, by region name.
+
+    Only what is to be written has to be known. A store that an earlier cycle left half written
+    counts as erased: it was looked at before that, and is written whole again. Raises ``UnitError``
+    where the profile refuses what the unit keeps, before anything is reserved.
+    """
+    if state == "writing" or going_on is not Next.WRITE:
+        return {place.name: b"\xff" * place.size for place in bench.firmware.stores}
+    found = {place.name: device.read(place.address, place.size) for place in bench.firmware.stores}
+    if found:
+        patch(bench, AuthToken("A" * 32), bench.firmware.sample_fields, found)
+    return found
+
+
+def patch(
+    bench: Bench, auth: AuthToken, fields: Mapping[str, str | Secret], kept: Mapping[str, bytes]
+) -> Patched:
+    """The unit's image and what stands beside it.
+
+    Raises ``UnitError`` with the codes of ``image`` for what this unit's own store, or its own
+    field values, make impossible.
+    """
+    try:
+        return bench.firmware.golden.patch(auth, fields, existing=kept)
+    except UsageError as error:
+        raise UnitError(error.code, **error.params) from error
+
+
+def read_back(
+    bench: Bench, device: Device, identity: Identity, expected: Mapping[int, bytes]
+) -> AuthToken:
     """The token that this unit's firmware will use, from the unit's own bytes.
 
-    Changed sectors come whole over the wire; the rest of the application counts by the chip's own
-    MD5. Raises ``UnitError``: ``verify.md5_mismatch``, ``verify.no_token``,
-    ``verify.places_disagree``, ``verify.region_differs``, ``verify.seal_broken``.
+    Changed sectors come whole over the wire, and must be ``expected``; the rest of the application
+    counts by the chip's own MD5. Raises ``UnitError``: ``verify.md5_mismatch``,
+    ``verify.sector_differs``, ``verify.no_token``, ``verify.places_disagree``,
+    ``verify.region_differs``, ``verify.seal_broken``.
     """
     files, unit = bench.firmware, str(identity.unit)
     wire = _Sectors(device, files.changed)
+    for address, data in expected.items():
+        if wire(address, SECTOR) != data:
+            raise UnitError("verify.sector_differs", unit=unit, address=f"{address:#x}")
     reader = verify.ComposedReader(
         wire,
         [verify.prove(device.md5, s.address, files.golden_bytes(s)) for s in files.rest],
@@ -84,15 +123,22 @@ def read_back(bench: Bench, device: Device, identity: Identity) -> AuthToken:
         raise UnitError("verify.places_disagree", unit=unit, places=verify.disagreement(findings))
     if findings.effective is None:
         raise UnitError("verify.no_token", unit=unit)
-    region = verify.decode_region(
-        reader(files.app_address + files.hint, files.size), bench.where.region_kind
-    )
+    region = verify.decode_region(_region_bytes(bench, reader), bench.where.region.form)
     if region.auth != findings.effective:
         raise UnitError("verify.region_differs", unit=unit, why=region.why or "another token")
     seal = verify.check_seal(reader, files.app_address, bench.where)
     if not seal.ok:
         raise UnitError("verify.seal_broken", unit=unit, why=seal.why)
     return findings.effective
+
+
+def _region_bytes(bench: Bench, reader: verify.Reader) -> bytes:
+    """All of the region that carries the token, and nothing else."""
+    files = bench.firmware
+    if files.token_region is not None:
+        return reader(files.address + files.token_region.offset, files.token_region.size)
+    assert files.token_place is not None  # noqa: S101  # `where` refused what has neither
+    return reader(files.token_place.address, files.token_place.size)
 
 
 class _Sectors:

@@ -10,6 +10,7 @@ import traceback
 from eol_inject.device import Device
 from eol_inject.errors import EolError, StationError, StoppedError, UnitError
 from eol_inject.events import Step
+from eol_inject.image import Patched
 from eol_inject.ledger import Cycle, Reserved, State
 from eol_inject.report import CycleRecord
 from eol_inject.station import boot_check, content, labelling, preflight
@@ -62,15 +63,18 @@ def _cycle(bench: Bench, attempt: Attempt) -> None:
             going_on = decide(attempt.state, holding, findings, unit=str(identity.unit))
             if bench.profile.spec.device.mode == "inject":
                 content.prove_golden(bench, device)
+            kept = content.kept(bench, device, attempt.state, going_on)
         with step(Step.RESERVE):
             reserved = _reserve(bench, attempt, cycle)
+        with step(Step.PATCH):
+            patched = content.patch(bench, reserved.auth, reserved.fields, kept)
         if going_on is Next.WRITE:
-            attempt.state = _write(attempt, device, cycle, reserved, stale=stale)
+            attempt.state = _write(attempt, device, cycle, patched, stale=stale)
         else:
             _erase(device, identity.unit, stale)
 
         with step(Step.READ_BACK):
-            auth = content.read_back(bench, device, identity)
+            auth = content.read_back(bench, device, identity, bench.firmware.expected(patched))
             attempt.proven = cycle.prove(auth, Proof.READ_BACK)
             attempt.state = State.VERIFIED
         if bench.profile.spec.boot is not None:
@@ -98,15 +102,14 @@ def _write(
     attempt: Attempt,
     device: Device,
     cycle: Cycle,
-    reserved: Reserved,
+    patched: Patched,
     *,
     stale: tuple[tuple[int, int], ...],
 ) -> State:
-    """Patch and write. From ``begin_writing`` on, nobody else ever gets this token."""
+    """From ``begin_writing`` on, nobody else ever gets this token."""
     bench, unit = attempt.bench, cycle.unit
-    with attempt.teller.step(Step.PATCH):
-        whole = bench.profile.spec.device.mode == "flash"
-        groups = bench.firmware.groups(reserved.auth, reserved.fields, whole=whole)
+    whole = bench.profile.spec.device.mode == "flash"
+    groups = bench.firmware.groups(patched, whole=whole)
     with attempt.teller.step(Step.WRITE):
         cycle.begin_writing()
         attempt.state = State.WRITING
