@@ -62,41 +62,46 @@ def patch(image: Path, profile: str, token_file: str, out: Path, as_json: bool) 
     import hashlib
 
     from eol_inject import profiles, report
-    from eol_inject.image import patch as patch_image
+    from eol_inject.image import Golden
 
     product = profiles.load(profile)
     golden = _read(image)
     wanted, found = product.spec.firmware.sha256, hashlib.sha256(golden).hexdigest()
     if wanted is not None and wanted != found:
         raise UsageError("image.wrong_file", path=str(image), found=found[:12], wanted=wanted[:12])
-    patched = patch_image(
+    judged = Golden(
         golden,
         product.spec.regions,
-        _token(token_file),
-        {},
         chip=product.chip.name,
         expect_type=product.spec.firmware.type,
         expect_version=product.spec.firmware.version,
+        parts=[(address, _read(path)) for address, path in product.part_files],
     )
+    # offline there is no unit whose flash could hold anything else
+    blank = {place.name: b"\xff" * place.size for place in judged.places}
+    patched = judged.patch(_token(token_file), {}, existing=blank)
     _write(out, patched.data)
-    places = {
-        spec.name: (region.offset, region.size)
-        for spec, region in zip(product.spec.regions, patched.regions, strict=True)
-    }
+    rows = [
+        {"region": region.name, "file": out, "offset": region.offset, "size": region.size}
+        for region in patched.regions
+    ]
+    for block in patched.blocks:
+        beside = out.with_name(f"{out.stem}.{block.name}@{block.address:#x}.bin")
+        _write(beside, block.data)
+        rows.append(
+            {"region": block.name, "file": beside, "address": block.address,
+             "size": len(block.data)}
+        )  # fmt: skip
+    if patched.eeprom is not None:
+        beside = out.with_name(f"{out.stem}.eeprom.hex")
+        _write(beside, patched.eeprom)
+        rows.append({"region": "eeprom", "file": beside, "size": len(patched.eeprom)})
     facts = {"patched image": out, "bytes": len(patched.data)} | {
-        f"region {name}": f"{size} bytes at {offset:#x}" for name, (offset, size) in places.items()
+        f"region {row['region']}": f"{row['size']} bytes in {row['file']}" for row in rows
     }
     return Answer(
-        data={
-            "out": out,
-            "size": len(patched.data),
-            "golden_sha256": found,
-            "regions": [
-                {"region": name, "offset": offset, "size": size}
-                for name, (offset, size) in places.items()
-            ],
-        },
-        lines=[report.pairs(facts), "It holds the AuthToken: treat the file as a secret."],
+        data={"out": out, "size": len(patched.data), "golden_sha256": found, "regions": rows},
+        lines=[report.pairs(facts), "It holds the AuthToken: treat every file as a secret."],
     )
 
 

@@ -5,10 +5,12 @@ printed labels; never by what the ledger says of itself.
 """
 
 import hashlib
+import io
 import itertools
 import json
 import random
 import string
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -180,3 +182,16 @@ def line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Iterator[Line]:
     yield made
     for unit in made.units:
         manage.stop(unit.url)
+
+
+Scanner = Callable[[str], None]
+
+
+@pytest.fixture
+def scan(monkeypatch: pytest.MonkeyPatch) -> Scanner:
+    """What the next command reads on standard input, as a scanner types it."""
+
+    def say(text: str) -> None:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+
+    return say
