@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from eol_inject.errors import Param
 from eol_inject.ledger.database import Database
 from eol_inject.ledger.model import Info
+from eol_inject.ledger.prepared import Prepared
 from eol_inject.ledger.schema import event
 from eol_inject.ledger.transitions import State
 from eol_inject.ledger.vault import Vault
@@ -67,18 +68,20 @@ class Head:
     hash: bytes
 
 
-_HEAD = (
+_HEAD: Final = Prepared(
     sa.select(event.c.seq, event.c.hash)
     .where(event.c.station == sa.bindparam("station"))
     .order_by(event.c.seq.desc())
-    .limit(1)
+    .limit(sa.literal_column("1"))
 )
-_APPEND = sa.insert(event)
+_APPEND: Final = Prepared(
+    sa.insert(event), columns=[column.name for column in event.c if column.name != "id"]
+)
 
 
 def head(conn: sa.Connection, station: str) -> Head:
     """Where the station's chain ends now."""
-    row = conn.execute(_HEAD, {"station": station}).first()
+    row = _HEAD.first(conn, {"station": station})
     return Head(0, GENESIS) if row is None else Head(int(row[0]), bytes(row[1]))
 
 
@@ -103,7 +106,7 @@ def append(conn: sa.Connection, setup: Setup, entry: Entry) -> Head:
         "facts": to_json(entry.facts),
     }
     digest = digest_of(before.hash, tuple(row.values()))
-    conn.execute(_APPEND, {**row, "prev_hash": before.hash, "hash": digest})
+    _APPEND.run(conn, {**row, "prev_hash": before.hash, "hash": digest})
     return Head(before.seq + 1, digest)
 
 

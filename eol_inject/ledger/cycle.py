@@ -13,6 +13,7 @@ from eol_inject.ledger.chain import Entry, Head, Setup, append, head
 from eol_inject.ledger.lease import LEASE_S, Holding
 from eol_inject.ledger.model import CycleFacts, Hold, LabelState, Reserved, Standing
 from eol_inject.ledger.moves import Place, move
+from eol_inject.ledger.prepared import Prepared
 from eol_inject.ledger.proving import read_back_of
 from eol_inject.ledger.schema import Found, assignment, token
 from eol_inject.ledger.standing import STAND, refuse, refuse_erased, void_label
@@ -23,7 +24,10 @@ from eol_inject.unit import SELF_ROLE, AuthToken, Proof, Proven, Secret, Unit
 _ORDER: Final = (
     State.RESERVED, State.WRITING, State.WRITTEN, State.VERIFIED, State.LABELLED, State.CLOSED,
 )  # fmt: skip
-_ADD: Final = sa.insert(assignment).returning(assignment.c.id)
+_ADD: Final = Prepared(
+    sa.insert(assignment).returning(assignment.c.id),
+    columns=[column.name for column in assignment.c if column.name != "id"],
+)
 
 
 class Cycle:
@@ -292,7 +296,7 @@ class Cycle:
         self._setup.db.write(work)
 
     def _stand(self, conn: sa.Connection, role: str) -> Found:
-        row = conn.execute(STAND, {"u": self._held.unit, "r": role}).one()
+        row: Found = STAND.first(conn, {"u": self._held.unit, "r": role})
         if row.fence != self._held.fence:
             raise StationError("ledger.lease_lost", slot=self._held.slot)
         if row.left < LEASE_S * 2 / 3:
@@ -333,26 +337,26 @@ class Cycle:
 
     def _assign(self, conn: sa.Connection, token_id: int, role: str) -> tuple[int, Head]:
         at = self._setup.now()
-        added: int = conn.execute(
-            _ADD,
+        added = _ADD.first(
+            conn,
             {
                 "token": token_id, "unit": self._held.unit, "role": role,
                 "prev_state": State.AVAILABLE, "act": Act.RESERVE, "state": State.RESERVED,
                 "request": f"{self._request}:{role}", "proof": "", "label": LabelState.NONE,
                 "opened_at": at, "changed_at": at,
             },
-        ).scalar_one()  # fmt: skip
+        )  # fmt: skip
         entry = Entry(
             act=Act.RESERVE.value,
             operator=self._held.operator,
             unit=self._held.unit,
             token=token_id,
-            assignment=added,
+            assignment=added.id,
             attempt=self._held.attempt,
             source=State.AVAILABLE,
             target=State.RESERVED,
         )
-        return added, append(conn, self._setup, entry)
+        return int(added.id), append(conn, self._setup, entry)
 
     def _handed(self, row: Found, role: str, at: Head) -> Handed:
         return Handed(at, bytes(row.auth_print), self.unit.identifiers, role)

@@ -1,13 +1,13 @@
 """Which token a unit gets: its own bound one, or the next of the lot; nobody else's."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import sqlalchemy as sa
-from sqlalchemy.sql.dml import ReturningUpdate
 
 from eol_inject.errors import StationError, UnitError
 from eol_inject.ledger import identity
+from eol_inject.ledger.prepared import Prepared
 from eol_inject.ledger.schema import Found, binding, identifier, token
 from eol_inject.unit import Identifier
 
@@ -44,12 +44,12 @@ class Wanted:
             raise UnitError("ledger.other_lot", known=lot, wanted=self.lot)
 
 
-def _next(*, any_organization: bool) -> ReturningUpdate[*tuple[Any, ...]]:
+def _next(*, any_organization: bool) -> Prepared:
     pick = (
         sa.select(token.c.id)
         .where(_FREE, token.c.product == sa.bindparam("p"), token.c.lot == sa.bindparam("l"))
         .order_by(token.c.id)
-        .limit(1)
+        .limit(sa.literal_column("1"))
         .with_for_update(skip_locked=True)
     )
     if not any_organization:
@@ -57,8 +57,8 @@ def _next(*, any_organization: bool) -> ReturningUpdate[*tuple[Any, ...]]:
     return _taking(token.c.id == pick.scalar_subquery())
 
 
-def _taking(which: sa.ColumnElement[bool]) -> ReturningUpdate[*tuple[Any, ...]]:
-    return sa.update(token).where(which).values(state="taken").returning(*_COLUMNS)
+def _taking(which: sa.ColumnElement[bool]) -> Prepared:
+    return Prepared(sa.update(token).where(which).values(state="taken").returning(*_COLUMNS))
 
 
 _NEXT: Final = _next(any_organization=False)
@@ -95,9 +95,9 @@ def from_pool(conn: sa.Connection, wanted: Wanted) -> Found:
     """Take the next unbound token of the lot. Raises ``StationError("ledger.pool_empty")``."""
     values = {"p": wanted.product, "l": wanted.lot}
     if wanted.organization is None:
-        row = conn.execute(_NEXT_OF_ANY, values).first()
+        row: Found | None = _NEXT_OF_ANY.first(conn, values)
     else:
-        row = conn.execute(_NEXT, {**values, "o": wanted.organization}).first()
+        row = _NEXT.first(conn, {**values, "o": wanted.organization})
     if row is None:
         raise StationError(
             "ledger.pool_empty",
@@ -128,7 +128,7 @@ def bound_to(conn: sa.Connection, unit_id: int, wanted: Wanted) -> Found | None:
     if len(fitting) > 1:
         raise UnitError("ledger.bound_twice", count=len(fitting))
     _adopt(conn, unit_id, fitting[0].id)
-    taken = conn.execute(_THIS, {"t": fitting[0].id}).first()
+    taken: Found | None = _THIS.first(conn, {"t": fitting[0].id})
     if taken is None:
         raise UnitError("ledger.bound_taken")
     return taken

@@ -12,21 +12,22 @@ import sqlalchemy as sa
 
 from eol_inject.errors import StationError
 from eol_inject.ledger.chain import Setup
+from eol_inject.ledger.prepared import Prepared
 from eol_inject.ledger.schema import lease, now
 
 LEASE_S: Final = 90.0
 """Longer than any pause between two signs of life. A unit whose station died waits this long
 before another slot may have it."""
 
-_ROW: Final = (
+_ROW: Final = Prepared(
     sa.select(lease, now().label("now")).where(lease.c.unit == sa.bindparam("u")).with_for_update()
 )
-_RENEW: Final = (
+_RENEW: Final = Prepared(
     sa.update(lease)
     .where(lease.c.unit == sa.bindparam("u"), lease.c.fence == sa.bindparam("f"))
     .values(expires=now() + LEASE_S)
 )
-_END: Final = (
+_END: Final = Prepared(
     sa.update(lease)
     .where(lease.c.unit == sa.bindparam("u"), lease.c.fence == sa.bindparam("f"))
     .values(attempt=None, expires=0.0)
@@ -49,7 +50,7 @@ def take(conn: sa.Connection, setup: Setup, wanted: Holding) -> Holding:
 
     Raises ``StationError("ledger.unit_busy")`` while another slot or station works on it.
     """
-    row = conn.execute(_ROW, {"u": wanted.unit}).first()
+    row = _ROW.first(conn, {"u": wanted.unit})
     mine = {"attempt": wanted.attempt, "station": setup.info.station, "slot": wanted.slot}
     # SQL expressions, not values: the database reads its own clock.
     times = {"taken": now(), "expires": now() + LEASE_S}
@@ -76,10 +77,10 @@ def take(conn: sa.Connection, setup: Setup, wanted: Holding) -> Holding:
 
 def renew(conn: sa.Connection, held: Holding) -> None:
     """A sign of life. Raises ``StationError("ledger.lease_lost")`` for a late cycle."""
-    if not conn.execute(_RENEW, {"u": held.unit, "f": held.fence}).rowcount:
+    if not _RENEW.run(conn, {"u": held.unit, "f": held.fence}):
         raise StationError("ledger.lease_lost", slot=held.slot)
 
 
 def end(conn: sa.Connection, held: Holding) -> None:
     """Give the unit free; nothing happens where the lease went to somebody else."""
-    conn.execute(_END, {"u": held.unit, "f": held.fence})
+    _END.run(conn, {"u": held.unit, "f": held.fence})

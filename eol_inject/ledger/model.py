@@ -242,6 +242,8 @@ class EventRecord:
     target: State | None
     reason: str
     facts: Mapping[str, str | int | float | None]
+    attempt: str = ""
+    """Of the cycle that did it; empty for what people did at the desk."""
 
 
 @dataclass(frozen=True, slots=True)

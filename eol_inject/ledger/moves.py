@@ -7,10 +7,11 @@ import sqlalchemy as sa
 
 from eol_inject.errors import StationError, UnitError
 from eol_inject.ledger.chain import Entry, Setup, append
+from eol_inject.ledger.prepared import Prepared
 from eol_inject.ledger.schema import assignment
 from eol_inject.ledger.transitions import Act, State, transition
 
-_MOVE: Final = (
+_MOVE: Final = Prepared(
     sa.update(assignment)
     .where(assignment.c.id == sa.bindparam("a"), assignment.c.state == sa.bindparam("source"))
     .values(
@@ -43,8 +44,8 @@ def move(conn: sa.Connection, setup: Setup, place: Place, act: Act, entry: Entry
         raise UnitError("ledger.illegal_act", act=act.value, state=place.state.value)
     if step.needs_reason and not entry.reason.strip():
         raise UnitError("ledger.reason_missing", act=act.value)
-    moved = conn.execute(
-        _MOVE,
+    moved = _MOVE.run(
+        conn,
         {
             "a": place.assignment,
             "source": place.state,
@@ -53,7 +54,7 @@ def move(conn: sa.Connection, setup: Setup, place: Place, act: Act, entry: Entry
             "at": setup.now(),
         },
     )
-    if not moved.rowcount:
+    if not moved:
         raise StationError("ledger.changed_meanwhile")
     append(
         conn,

@@ -261,4 +261,5 @@ def _event(row: Found) -> EventRecord:
         target=None if row.to_state is None else State(row.to_state),
         reason=row.reason,
         facts=json.loads(row.facts),
+        attempt=row.attempt or "",
     )

@@ -25,7 +25,7 @@ APPLICATION_ID: Final = 0x454F4C49
 """``EOLI`` in the file's header: tells a ledger from any other SQLite file."""
 
 _BUSY_S: Final = 30.0
-_CACHE_KB: Final = 65536
+_CACHE_KB: Final = 32768
 _HEADER: Final = b"SQLite format 3\0"
 _HEADER_SIZE: Final = 100
 

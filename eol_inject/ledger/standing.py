@@ -8,12 +8,13 @@ from eol_inject.errors import UnitError
 from eol_inject.ledger import draw
 from eol_inject.ledger.model import Hold, LabelState
 from eol_inject.ledger.moves import Place
+from eol_inject.ledger.prepared import Prepared
 from eol_inject.ledger.schema import Found, assignment, lease, now, token, unit
 from eol_inject.ledger.transitions import HOLDS, LIVE, State
 
 _LIVE_SQL: Final = assignment.c.state.in_([sa.literal_column(f"'{state}'") for state in LIVE])
 
-STAND: Final = (
+STAND: Final = Prepared(
     sa.select(
         lease.c.fence,
         (lease.c.expires - now()).label("left"),

@@ -18,14 +18,17 @@ import sqlalchemy as sa
 
 from eol_inject.errors import StationError
 from eol_inject.ledger.chain import Head
+from eol_inject.ledger.prepared import Prepared
 from eol_inject.ledger.schema import event
 from eol_inject.unit import Identifier
 
 _LAST: Final = 8192
 """Bytes read from the end to find the last whole line; a line is shorter than that."""
 
-_HASH_OF: Final = sa.select(event.c.hash).where(
-    event.c.station == sa.bindparam("s"), event.c.seq == sa.bindparam("n")
+_HASH_OF: Final = Prepared(
+    sa.select(event.c.hash).where(
+        event.c.station == sa.bindparam("s"), event.c.seq == sa.bindparam("n")
+    )
 )
 
 
@@ -70,8 +73,8 @@ class Witness:
         last = self._last()
         if last is None:
             return False
-        known = conn.execute(_HASH_OF, {"s": self.station, "n": last.seq}).scalar_one_or_none()
-        return known is None or bytes(known) != last.hash
+        known = _HASH_OF.first(conn, {"s": self.station, "n": last.seq})
+        return known is None or bytes(known.hash) != last.hash
 
     def handed_out(self) -> Iterator[Handed]:
         """Everything since the last time it was settled, oldest first."""
