@@ -317,7 +317,7 @@ def test_a_chip_that_falls_silent_in_a_write_is_given_up(
 ) -> None:
     """In bounded time, unjudged; after a reset it works again."""
     peer = unit(faults=(fault,))
-    _interrupted(peer, code, deadline_s=2.0)
+    _interrupted(peer, code, deadline_s=3.0)
     manage.set_faults(peer.url)
     works_again(peer)
 
@@ -510,11 +510,11 @@ def test_the_deadline_ends_a_session_wherever_it_is(unit: Maker) -> None:
     """Also where esptool would still wait for minutes; the port is free again."""
     peer = unit(faults=("hang@read:4096",))
     began = time.monotonic()
-    with peer.open(deadline_s=1.0) as device:
+    with peer.open(deadline_s=3.0) as device:
         device.identify()
         fails(lambda: device.read(0, 64 * SECTOR), "device.deadline")
         fails(device.identify, "device.deadline")
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 8
     manage.set_faults(peer.url)
     works_again(peer)
 

@@ -14,6 +14,11 @@ from eol_inject.sim import manage  # noqa: E402  # after the rewrite is register
 from tests.support.device_contract import Identifies, Peer, Writes  # noqa: E402
 from tests.support.device_pace import hurried  # noqa: E402
 
+PATIENT_MOCK = (
+    "from esp32_mock_bootloader import cli, server; server._CLIENT_RECV_TIMEOUT = 1; cli.main()"
+)
+"""It gives up a read when an acknowledgement takes 50 ms: too little on a busy machine."""
+
 CHIPS = ("esp32", "esp32c3", "esp8266")
 
 
@@ -41,7 +46,7 @@ def mock(
 ) -> Iterator[Peer]:
     """esp32-mock-bootloader: somebody else's reading of the protocol, over TCP."""
     told = tmp_path_factory.mktemp("mock") / "port"
-    command = [sys.executable, "-m", "esp32_mock_bootloader.cli", "run", "--port", "0"]
+    command = [sys.executable, "-c", PATIENT_MOCK, "run", "--port", "0"]
     command += ["--chip", request.param, "--port-file", str(told)]
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

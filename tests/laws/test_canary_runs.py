@@ -141,11 +141,11 @@ def test_after_success_the_token_is_in_the_unit_and_nowhere_else(home: Home) -> 
     assert home.everywhere() == []
 
 
-@pytest.mark.parametrize("fault", ["unplug@write:40960", "wrong_md5", "swap@write:40960"])
+@pytest.mark.parametrize("fault", ["unplug@write:40960,x1", "wrong_md5", "swap@write:40960,x1"])
 def test_after_a_fault_the_token_is_nowhere_but_in_the_unit(home: Home, fault: str) -> None:
     """What stops in the middle of a write tells why, in a code and a sentence without a value."""
     home.import_canary()
-    code = home.run(*home.line(f"{home.port}&fault={fault},x1"))
+    code = home.run(*home.line(f"{home.port}&fault={fault}"))
     answer = json.loads(home.said[-1].splitlines()[0])
     assert code in (1, 3), home.said
     assert answer["error"]["code"].split(".")[0] in ("device", "verify"), answer
