@@ -13,13 +13,13 @@ from eol_inject.events import Step
 from eol_inject.image import Patched
 from eol_inject.ledger import Cycle, Reserved, State
 from eol_inject.report import CycleRecord
-from eol_inject.station import boot_check, content, labelling, preflight
+from eol_inject.station import boot_check, content, labelling, preflight, rework
 from eol_inject.station.attempt import Attempt
 from eol_inject.station.bench import Bench
 from eol_inject.station.resume import Next, decide
 from eol_inject.station.teller import Teller
 from eol_inject.unit import Proof, Proven, Unit
-from eol_inject.verify import Holding
+from eol_inject.verify import Findings, Holding
 
 
 def run_cycle(bench: Bench, *, slot: str, port: str) -> CycleRecord:
@@ -49,18 +49,23 @@ def _cycle(bench: Bench, attempt: Attempt) -> None:
             attempt.identified(identity)
             identity.security.refuse_if_secured()
         cycle = attempt.take(identity.unit)
-        cycle.expect(blank=False)
+        standing = cycle.standing(bench.profile.spec.product.role)
+        may_clear = rework.may_clear_itself(bench, cycle, standing)
+        if not may_clear:
+            cycle.expect(blank=False)
 
         with step(Step.INSPECT):
-            standing = cycle.standing(bench.profile.spec.product.role)
             attempt.state = standing.state or ""
             findings = content.inspect(bench, device, identity)
             stale = content.stale_configuration(bench, findings, standing.own, identity.unit)
             if stale:
                 findings = findings.without_saved()
             holding = content.classify(bench, findings, identity.unit)
+            if may_clear and holding is Holding.BLANK:
+                cycle.clear_blank(rework.BLANK_AGAIN)
+                attempt.state = State.WRITING
             cycle.expect(blank=holding is Holding.BLANK)
-            going_on = decide(attempt.state, holding, findings, unit=str(identity.unit))
+            going_on = _decide(bench, attempt.state, holding, findings, identity.unit)
             if bench.profile.spec.device.mode == "inject":
                 content.prove_golden(bench, device)
             kept = content.kept(bench, device, attempt.state, going_on)
@@ -87,6 +92,11 @@ def _cycle(bench: Bench, attempt: Attempt) -> None:
     with step(Step.CLOSE):
         cycle.close()
         attempt.state = State.CLOSED
+
+
+def _decide(bench: Bench, state: str, holding: Holding, findings: Findings, unit: Unit) -> Next:
+    replaced = rework.was_replaced(bench, state, holding, findings, unit)
+    return decide(state, holding, findings, unit=str(unit), replaced=replaced)
 
 
 def _reserve(bench: Bench, attempt: Attempt, cycle: Cycle) -> Reserved:

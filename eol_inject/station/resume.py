@@ -2,7 +2,7 @@
 
 The table is the whole rule (DESIGN: "The way of a unit", "States of an assignment"): only a blank
 unit, or one that holds its own token, goes on; a torn region goes on only where the ledger says
-that this very unit was being written.
+that this very unit was being written. What was replaced counts as nothing (``rework``).
 """
 
 from enum import StrEnum
@@ -42,8 +42,10 @@ _STOPS = {
 }
 
 
-def decide(state: str, holding: Holding, findings: Findings, *, unit: str) -> Next:
-    """Where to go on.
+def decide(
+    state: str, holding: Holding, findings: Findings, *, unit: str, replaced: bool = False
+) -> Next:
+    """Where to go on. ``replaced``: what stands there is nothing but what was replaced.
 
     Raises ``UnitError``: the code of what the unit holds, or ``verify.holds_unreserved`` where it
     holds its own token and the ledger says that it was never written. (A blank unit that the ledger
@@ -52,6 +54,8 @@ def decide(state: str, holding: Holding, findings: Findings, *, unit: str) -> Ne
     going_on = _GO_ON.get((state, holding))
     if going_on is not None:
         return going_on
+    if replaced:
+        return Next.WRITE
     state = state or "none"
     if holding is Holding.TORN:
         raise torn_error(findings, unit=unit, state=state)
