@@ -15,13 +15,32 @@ from pydantic import Field, model_validator
 from eol_inject import chips, resources, specs
 from eol_inject.device.spec import BootSpec, DeviceSpec
 from eol_inject.errors import UsageError
-from eol_inject.image import spec as regions
-from eol_inject.image.spec import AnyRegionSpec, FirmwareSpec
+from eol_inject.image.spec import (
+    AnyRegionSpec,
+    BlnkoptSpec,
+    EepromSpec,
+    FirmwareSpec,
+    NvsSpec,
+    PlaceholderSpec,
+    RecordSpec,
+    carries_auth,
+    templates,
+)
 from eol_inject.label.spec import LabelSpec
 from eol_inject.ledger.spec import ProductSpec
 from eol_inject.tokens.spec import FieldSpec
-from eol_inject.verify import spec as reading
-from eol_inject.verify.spec import InspectSpec, RegionAt, Where
+from eol_inject.verify.spec import (
+    Blnkopt,
+    InspectSpec,
+    Layout,
+    LayoutField,
+    NvsEntries,
+    NvsEntry,
+    Placeholder,
+    RegionAt,
+    RegionForm,
+    Where,
+)
 
 PARTITION_TABLE = 0x8000
 """ESP-IDF's default; the same on every chip that has one."""
@@ -51,14 +70,14 @@ class ProfileSpec(specs.Spec):
         twice = [name for name in names if names.count(name) > 1]
         if twice:
             raise ValueError(f"two regions are called '{twice[0]}': give each a name of its own")
-        carriers = [region.name for region in self.regions if regions.carries_auth(region)]
+        carriers = [region.name for region in self.regions if carries_auth(region)]
         if len(carriers) != 1:
             raise ValueError(
                 f"{len(carriers)} regions carry {{auth}}: exactly one has to "
                 f"({', '.join(carriers) or 'none does'})"
             )
         for region in self.regions:
-            for value in regions.templates(region).values():
+            for value in templates(region).values():
                 for name in field_names(value):
                     if name != "auth" and name not in self.fields:
                         raise ValueError(
@@ -69,7 +88,7 @@ class ProfileSpec(specs.Spec):
     @property
     def carrier(self) -> AnyRegionSpec:
         """The region that carries the AuthToken."""
-        return next(region for region in self.regions if regions.carries_auth(region))
+        return next(region for region in self.regions if carries_auth(region))
 
 
 def field_names(text: str) -> list[str]:
@@ -134,35 +153,33 @@ class Profile:
         )
 
 
-def form_of(spec: AnyRegionSpec) -> reading.RegionForm:
+def form_of(spec: AnyRegionSpec) -> RegionForm:
     """What a region's table means to verify's readers."""
     match spec:
-        case regions.BlnkoptSpec():
-            return reading.Blnkopt()
-        case regions.PlaceholderSpec():
-            return reading.Placeholder(spec.value, spec.fill, spec.text, spec.pattern)
-        case regions.NvsSpec():
+        case BlnkoptSpec():
+            return Blnkopt()
+        case PlaceholderSpec():
+            return Placeholder(spec.value, spec.fill, spec.text, spec.pattern)
+        case NvsSpec():
             return _entries_of(spec)
-        case regions.RecordSpec() | regions.EepromSpec():
+        case RecordSpec() | EepromSpec():
             fields = tuple(
-                reading.LayoutField(field.name, _FIELD_TYPES[field.type], field.width, field.value)
+                LayoutField(field.name, _FIELD_TYPES[field.type], field.width, field.value)
                 for field in spec.layout
             )
-            return reading.Layout(fields, spec.byte_order)
+            return Layout(fields, spec.byte_order)
         case _:
             assert_never(spec)
 
 
-def _entries_of(spec: regions.NvsSpec) -> reading.NvsEntries:
+def _entries_of(spec: NvsSpec) -> NvsEntries:
     if spec.preset == "classic-edgent":
-        return reading.NvsEntries(spec.namespace, classic=True)
+        return NvsEntries(spec.namespace, classic=True)
     if spec.preset == "edgent":
-        strings = (reading.NvsEntry(key, "string", value) for key, value in spec.values.items())
-        return reading.NvsEntries(spec.namespace, tuple(strings))
-    entries = (
-        reading.NvsEntry(entry.key, _ENTRY_TYPES[entry.type], entry.value) for entry in spec.entries
-    )
-    return reading.NvsEntries(spec.namespace, tuple(entries))
+        strings = (NvsEntry(key, "string", value) for key, value in spec.values.items())
+        return NvsEntries(spec.namespace, tuple(strings))
+    entries = (NvsEntry(entry.key, _ENTRY_TYPES[entry.type], entry.value) for entry in spec.entries)
+    return NvsEntries(spec.namespace, tuple(entries))
 
 
 _FIELD_TYPES: Final[dict[str, Literal["number", "text", "bytes"]]] = {

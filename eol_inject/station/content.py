@@ -9,6 +9,7 @@ from eol_inject.errors import UnitError, UsageError
 from eol_inject.image import Patched
 from eol_inject.station.bench import Bench
 from eol_inject.station.resume import Next
+from eol_inject.station.rework import is_former
 from eol_inject.unit import AuthToken, Secret, Unit
 from eol_inject.verify import Findings, Holding, PlaceKind, PlaceState
 
@@ -46,7 +47,10 @@ def stale_configuration(
         return ()
     if bench.profile.spec.inspect.stale_nvs == "refuse":
         raise UnitError("verify.stale_nvs", unit=str(unit), place=foreign[0].name)
-    if any(place.auth and bench.ledger.look_up(place.auth) for place in foreign):
+    if any(
+        place.auth and bench.ledger.look_up(place.auth) and not is_former(bench, place.auth, unit)
+        for place in foreign
+    ):
         return ()
     return verify.stale_nvs(findings)
 
@@ -106,7 +110,7 @@ def read_back(
     Changed sectors come whole over the wire, and must be ``expected``; the rest of the application
     counts by the chip's own MD5. Raises ``UnitError``: ``verify.md5_mismatch``,
     ``verify.sector_differs``, ``verify.no_token``, ``verify.places_disagree``,
-    ``verify.region_differs``, ``verify.seal_broken``.
+    ``verify.boots_elsewhere``, ``verify.region_differs``, ``verify.seal_broken``.
     """
     files, unit = bench.firmware, str(identity.unit)
     wire = _Sectors(device, files.changed)
@@ -123,13 +127,27 @@ def read_back(
         raise UnitError("verify.places_disagree", unit=unit, places=verify.disagreement(findings))
     if findings.effective is None:
         raise UnitError("verify.no_token", unit=unit)
+    if findings.boots_at != files.app_address:
+        raise UnitError("verify.boots_elsewhere", unit=unit, place=findings.boots or "nothing")
     region = verify.decode_region(_region_bytes(bench, reader), bench.where.region.form)
     if region.auth != findings.effective:
         raise UnitError("verify.region_differs", unit=unit, why=region.why or "another token")
-    seal = verify.check_seal(reader, files.app_address, bench.where)
+    seal = verify.check_seal(reader, files.app_address, bench.where, end=identity.flash_size)
     if not seal.ok:
         raise UnitError("verify.seal_broken", unit=unit, why=seal.why)
+    wrong = _strays(bench, reader)
+    if wrong:
+        raise UnitError("verify.seal_broken", unit=unit, why=wrong[0])
     return findings.effective
+
+
+def _strays(bench: Bench, reader: verify.Reader) -> tuple[str, ...]:
+    """What in the application does not follow from the golden image; told for one region in it."""
+    files = bench.firmware
+    if bench.where.hint is None or len(files.golden.regions) != 1:
+        return ()
+    changed = [(address, SECTOR) for address in files.changed]
+    return verify.against_golden(reader, files.application, bench.where, changed=changed)
 
 
 def _region_bytes(bench: Bench, reader: verify.Reader) -> bytes:
