@@ -84,15 +84,20 @@ class Line:
     pool: dict[str, str] = field(default_factory=dict)
     """AuthToken → claim code of every imported token."""
     units: list[Unit] = field(default_factory=list)
+    ledger: str = ""
+    """Its URL; empty: a file in ``folder``."""
 
-    def type(self, *args: str) -> Told:
+    @property
+    def options(self) -> list[str]:
+        """What every command of this line is given."""
+        ledger = self.ledger or f"sqlite:///{self.folder / 'ledger.db'}"
+        return ["--json", "--ledger", ledger, "--key-file", str(self.folder / "ledger.key"),
+                "--training"]  # fmt: skip
+
+    def type(self, *args: str, station: str = "S1", operator: str = "Ada") -> Told:
         """One command with ``--json`` on this line's ledger."""
         self.read_output()
-        ledger = f"sqlite:///{self.folder / 'ledger.db'}"
-        code = answer.run(
-            [*args, "--json", "--ledger", ledger, "--key-file", str(self.folder / "ledger.key"),
-             "--training", "--station", "S1", "--operator", "Ada"]
-        )  # fmt: skip
+        code = answer.run([*args, *self.options, "--station", station, "--operator", operator])
         return Told(code, json.loads(self.read_output()))
 
     def import_tokens(self, count: int, *, lot: str = LOT, seed: int = 1) -> None:
@@ -141,11 +146,14 @@ class Line:
         path.write_text(text, encoding="utf-8")
         return str(path)
 
-    def run(self, unit: Unit, *, profile: str = "", lot: str = LOT, port: str = "") -> Told:
+    def run(
+        self, unit: Unit, *, profile: str = "", lot: str = LOT, port: str = "", station: str = "S1"
+    ) -> Told:
         """One cycle."""
         return self.type(
             "run", "--once", "--profile", profile or f"{unit.chip}-blnkopt",
             "--port", port or unit.url, "--lot", lot, "--printer", str(self.folder / "labels"),
+            station=station,
         )  # fmt: skip
 
     def labels(self) -> dict[str, str]:
