@@ -1,6 +1,8 @@
 """ZPL: the same dots through a renderer of others, and every answer of a printer understood."""
 
+import base64
 import random
+import zlib
 
 import pytest
 import zplkit
@@ -56,6 +58,19 @@ def test_rows_of_any_width_come_out_whole(width: int) -> None:
     assert wrong.getbbox() is None
 
 
+@pytest.mark.parametrize("width", [1, 7, 8, 9, 399])
+def test_the_padding_of_a_row_does_not_print(width: int) -> None:
+    """A printer wider than the label would burn it: the bits behind the last dot stay white."""
+    per_row = (width + 7) // 8
+    label = Label("t", "", width, 2, 203, "tail00", None, rows=b"\0" * per_row * 2)
+    packed = encode(label).split(b":Z64:")[1].split(b":")[0]
+    rows = zlib.decompress(base64.b64decode(packed))
+    for row in (rows[:per_row], rows[per_row:]):
+        assert f"{int.from_bytes(row, 'big'):0{per_row * 8}b}" == "1" * width + "0" * (
+            per_row * 8 - width
+        )
+
+
 def test_a_job_is_small_and_holds_one_copy(proven: Proven, extra: dict[str, str]) -> None:
     """About 2 kB for 50 x 25 mm, printed once, and nothing in it is a command by accident."""
     job = encode(render(proven, load_template("claim-50x25-203"), extra=extra))
@@ -79,7 +94,11 @@ def test_warnings_are_no_errors() -> None:
     assert zpl_status.errors_of(_hqes(0, flag=0)) == ""
 
 
-@pytest.mark.parametrize("answer", [_hqes(1 << 31), _hqes(0, group2=1), _hqes(0, flag=1)])
+@pytest.mark.parametrize(
+    "answer",
+    [_hqes(1 << 31), _hqes(1 << 31, flag=0), _hqes(0, group2=1), _hqes(0, flag=0, group2=1),
+     _hqes(0, flag=1)],
+)  # fmt: skip
 def test_an_unknown_error_is_an_error(answer: bytes) -> None:
     """A bit that nobody documented, or a raised flag without a bit, is not ready either."""
     errors = zpl_status.errors_of(answer)

@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -181,29 +182,60 @@ def test_an_older_printer_confirms_by_settling(sim: SimPrinter, label: Label) ->
     assert len(sim.labels) == 1
 
 
-def test_a_connection_lost_after_sending_is_unknown(label: Label) -> None:
-    """The bytes are gone and so is the printer: nobody can know."""
-    answers = {
-        b"~HQES": b"\x02ERRORS: 0 00000000 00000000\x03",
-        b"~HS": b"\x02030,0,0,0200,000,0,0,0,000,0,0,0\x03"
-        b"\x02000,0,0,0,0,2,4,0,00000000,1,000\x03\x021234,0\x03",
-        b"~HI": b"\x02X,V1,8,8176KB\x03",
-    }
+def test_a_job_that_was_thrown_away_is_unknown(
+    sim: SimPrinter, label: Label, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Damaged on its way, it vanishes without an error: idle, but the counter never moved."""
+    good = module.encode(label)
+    monkeypatch.setattr(module, "encode", lambda _: good.replace(b":Z64:e", b":Z64:f"))
+    printed = _print(sim, label)
+    assert sim.rejected == ("the graphic's CRC is wrong",)
+    assert printed == Printed(PrintOutcome.UNKNOWN, why="not printed within 2 s")
+
+
+READY = {
+    b"~HQES": b"\x02ERRORS: 0 00000000 00000000\x03",
+    b"~HS": b"\x02030,0,0,0200,000,0,0,0,000,0,0,0\x03"
+    b"\x02000,0,0,0,0,2,4,0,00000000,1,000\x03\x021234,0\x03",
+    b"~HI": b"\x02X,V1,8,8176KB\x03",
+}
+
+
+@contextmanager
+def _scripted(counts: list[int], *, hang_up: bool = False) -> Iterator[str]:
+    """A printer that is always ready and gives these counts; may hang up on the job."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
             connection, _ = server.accept()
-            with connection:
-                while not (asked := connection.recv(65536)).startswith(b"^XA"):
-                    connection.sendall(answers.get(asked.strip(), b'"7"\r\n'))
+            with connection, suppress(ConnectionError):
+                while asked := connection.recv(65536):
+                    if asked.startswith(b"^XA"):
+                        if hang_up:
+                            return
+                        continue
+                    count = counts.pop(0) if asked.startswith(b"!") else 0
+                    connection.sendall(READY.get(asked.strip(), f'"{count}"'.encode()))
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
-        url = f"zpl://127.0.0.1:{server.getsockname()[1]}"
-        printed = open_printer(url).print(label, name="u")
+        yield f"zpl://127.0.0.1:{server.getsockname()[1]}"
         thread.join()
+
+
+def test_a_connection_lost_after_sending_is_unknown(label: Label) -> None:
+    """The bytes are gone and so is the printer: nobody can know."""
+    with _scripted([7], hang_up=True) as url:
+        printed = open_printer(url).print(label, name="u")
     assert printed.outcome is PrintOutcome.UNKNOWN
     assert printed.why.startswith("lost after sending")
+
+
+def test_two_labels_instead_of_one_are_unknown(label: Label) -> None:
+    """Somebody else prints there too: which label is whose has to be looked at."""
+    with _scripted([7, 9]) as url:
+        printed = open_printer(url).print(label, name="u")
+    assert printed == Printed(PrintOutcome.UNKNOWN, why="2 labels came out instead of one")
 
 
 @pytest.mark.parametrize(
