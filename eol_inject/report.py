@@ -89,9 +89,8 @@ def failure_json(failure: Failure) -> dict[str, Any]:
 
 def one_line(record: CycleRecord) -> str:
     """One unit for an eye that has two seconds; a second line says what to do where it failed."""
-    done = record.failure is not None and record.failure.code == "ledger.unit_closed"
     head = (
-        f"{'DONE' if done else VERDICTS[record.outcome]:<10} {record.unit or '(no identity)':<18} "
+        f"{'DONE' if _was_done(record) else VERDICTS[record.outcome]:<10} {record.unit or '(no identity)':<18} "
         f"{record.chip or '-':<9} {record.seconds:5.1f} s"
     )
     if record.failure is not None:
@@ -104,10 +103,18 @@ def one_line(record: CycleRecord) -> str:
 def summary(records: Sequence[CycleRecord]) -> str:
     """Counts over a run."""
     passed = sum(record.outcome is Outcome.PASS for record in records)
-    failed = sum(record.outcome is Outcome.UNIT_BAD for record in records)
-    other = len(records) - passed - failed
+    done = sum(map(_was_done, records))
+    failed = sum(record.outcome is Outcome.UNIT_BAD for record in records) - done
+    other = len(records) - passed - failed - done
     text = f"{len(records)} units: {passed} passed, {failed} failed"
+    if done:
+        text += f", {done} done before"
     return f"{text}, {other} not finished" if other else text
+
+
+def _was_done(record: CycleRecord) -> bool:
+    """Whether it was finished in an earlier cycle."""
+    return record.failure is not None and record.failure.code == "ledger.unit_closed"
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
