@@ -89,8 +89,9 @@ def failure_json(failure: Failure) -> dict[str, Any]:
 
 def one_line(record: CycleRecord) -> str:
     """One unit for an eye that has two seconds; a second line says what to do where it failed."""
+    verdict = "DONE" if _was_done(record) else VERDICTS[record.outcome]
     head = (
-        f"{'DONE' if _was_done(record) else VERDICTS[record.outcome]:<10} {record.unit or '(no identity)':<18} "
+        f"{verdict:<10} {record.unit or '(no identity)':<18} "
         f"{record.chip or '-':<9} {record.seconds:5.1f} s"
     )
     if record.failure is not None:
