@@ -32,6 +32,9 @@ COMMANDS: Final = {
         "Show, check, back up and restore the ledger, and name its people.",
     ),
     "report": Lazy("eol_inject.cli.report:report", "Report the units of a lot."),
+    "support": Lazy(
+        "eol_inject.cli.support:support", "Collect what somebody who helps has to know."
+    ),
 }
 """Name → command, in the order a new user meets them."""
 
