@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Self, TextIO
 from uuid import uuid4
 
 import sqlalchemy as sa
@@ -13,6 +13,7 @@ from eol_inject.ledger import (
     attempts,
     audit,
     backup,
+    exporting,
     identity,
     importing,
     lease,
@@ -26,6 +27,7 @@ from eol_inject.ledger.backup import Backup
 from eol_inject.ledger.chain import Setup
 from eol_inject.ledger.cycle import Cycle
 from eol_inject.ledger.desk import Desk
+from eol_inject.ledger.exporting import Format
 from eol_inject.ledger.lease import Holding
 from eol_inject.ledger.model import (
     Count,
@@ -205,6 +207,25 @@ class Ledger:
     ) -> Report:
         """Look at everything: chains, rules, counts, fingerprints. Changes nothing."""
         return audit.check(self._setup, anchors, progress)
+
+    def export(
+        self,
+        out: TextIO,
+        how: Format,
+        *,
+        lot: str | None = None,
+        secrets_for: Person | None = None,
+        reason: str = "",
+    ) -> int:
+        """Every token and what became of it, a row each; how many.
+
+        ``secrets_for`` adds AuthTokens and claim codes, for an engineer with a reason: on record.
+        """
+        if secrets_for is None:
+            return exporting.write(self._setup, out, how, lot)
+        return exporting.write_with_secrets(
+            self._setup, out, how, lot, by=secrets_for, reason=reason
+        )
 
     def import_tokens(
         self,
