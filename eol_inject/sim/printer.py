@@ -241,10 +241,9 @@ class SimPrinter:
         self._socket.close()
 
     def serve_until_interrupted(self) -> None:
-        """Keep this thread busy while the others work; ends with ``KeyboardInterrupt``."""
-        for thread in self._threads:
-            while thread.is_alive():
-                thread.join(0.5)
+        """Wait while the other threads work, until it is closed or Ctrl-C is pressed."""
+        while self._open:
+            self._threads[0].join(0.5)
 
     def _listen(self) -> None:
         while self._open:
@@ -255,7 +254,7 @@ class SimPrinter:
             self._connections.add(connection)
             talk = threading.Thread(target=self._talk, args=(connection,), daemon=True)
             talk.start()
-            self._threads.append(talk)
+            self._threads = [*filter(threading.Thread.is_alive, self._threads), talk]
 
     def _talk(self, connection: socket.socket) -> None:
         with connection:

@@ -1,13 +1,17 @@
 """The simulated printer itself: bytes in any portions, and noise, as a real one takes them."""
 
 import random
+import socket
+import threading
+import time
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from eol_inject.label import Label
 from eol_inject.label.zpl import encode
-from eol_inject.sim.printer import PrinterFaults, PrinterState
+from eol_inject.sim.printer import PrinterFaults, PrinterState, SimPrinter
 
 NOISE = random.Random(1).randbytes(4 * 20)
 LABEL = Label("t", "", 30, 20, 203, "tail00", None, rows=NOISE)
@@ -58,6 +62,35 @@ def test_clearing_takes_waiting_jobs_out() -> None:
     state.receive(b"~JA")
     state.faults = PrinterFaults()
     assert state.next_job() is None
+
+
+def test_a_printer_is_served_until_it_is_closed(tmp_path: Path) -> None:
+    """For use by hand: the command line waits in it, and many stations may connect before."""
+    with SimPrinter(tmp_path / "out") as printer:
+        waiting = threading.Thread(target=printer.serve_until_interrupted, daemon=True)
+        waiting.start()
+        port = int(printer.url.rsplit(":", 1)[1])
+        for number in range(1, 21):
+            with socket.create_connection(("127.0.0.1", port)) as station:
+                station.sendall(encode(LABEL) + b"~HI")
+                assert station.recv(100)
+                while len(printer.labels) < number:
+                    time.sleep(0.001)
+        assert waiting.is_alive()
+    waiting.join(5)
+    assert not waiting.is_alive()
+
+
+def test_labels_of_an_earlier_run_stay(tmp_path: Path) -> None:
+    """Started again on the same folder, it goes on counting its files."""
+    for number in (1, 2):
+        with SimPrinter(tmp_path) as printer:
+            port = int(printer.url.rsplit(":", 1)[1])
+            with socket.create_connection(("127.0.0.1", port)) as station:
+                station.sendall(encode(LABEL))
+                while len(printer.labels) < number:
+                    time.sleep(0.001)
+    assert [path.name for path in printer.labels] == ["label-000001.png", "label-000002.png"]
 
 
 def test_host_status_is_not_answered_while_it_cannot_print() -> None:
