@@ -50,12 +50,14 @@ def open_ledger(
     create: Kind | None = None,
     clock: Callable[[], datetime] | None = None,
     witness: Path | None = None,
+    host: str | None = None,
 ) -> "Ledger":
     """Open the ledger at ``url``; where there is none, make one of kind ``create``.
 
     ``create`` of None means that a missing ledger is an error; for an existing one it is ignored,
     so compare ``info.kind``. ``witness`` is the folder in which this station keeps its memory of
-    handed out tokens: on this computer, not beside the ledger.
+    handed out tokens: on this computer, not beside the ledger. ``host`` is this
+    computer's name: a copied ledger and a second station of the same name are told by it.
 
     Raises ``UsageError("ledger.bad_url")`` and ``StationError``:
     ``ledger.missing``, ``foreign``, ``newer_schema``, ``wrong_key``, ``locked``, ``read_only``,
@@ -67,7 +69,9 @@ def open_ledger(
     module, _, name = found.partition(":")
     opener = cast("Callable[..., Ledger]", getattr(import_module(module), name))
     options: dict[str, Any] = {} if clock is None else {"clock": clock}
-    return opener(url, keys=keys, station=station, create=create, witness=witness, **options)
+    return opener(
+        url, keys=keys, station=station, create=create, witness=witness, host=host, **options
+    )
 
 
 def restore_ledger(

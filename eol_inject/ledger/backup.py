@@ -14,7 +14,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from eol_inject.errors import EolError, Param, StationError, UsageError
-from eol_inject.ledger import schema, sqlite
+from eol_inject.ledger import home, schema, sqlite
 from eol_inject.ledger.chain import Entry, Setup, append
 from eol_inject.ledger.migrate import migrate
 from eol_inject.ledger.schema import meta
@@ -128,6 +128,7 @@ def mark_restored(setup: Setup, operator: str, path: Path, stations: set[str]) -
             sa.update(meta).where(meta.c.key == "generation").values(value=str(generation))
         )
         flag_all(conn, stations)
+        home.forget(conn)
         facts: dict[str, Param] = {"generation": generation, "backup": path.name}
         append(conn, setup, Entry("restored", operator=operator, facts=facts))
 

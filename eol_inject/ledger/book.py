@@ -14,6 +14,7 @@ from eol_inject.ledger import (
     audit,
     backup,
     exporting,
+    home,
     identity,
     importing,
     lease,
@@ -74,10 +75,12 @@ class Ledger:
         """Take the unit for one pass through ``slot``; its attempt is on record from now on.
 
         Raises ``StationError("ledger.unit_busy")`` while another slot works on it,
-        ``UnitError("ledger.identity_contradicts")``, and after a restore
-        ``StationError``: ``ledger.behind_witness``, ``ledger.unsettled``.
+        ``UnitError("ledger.identity_contradicts")``; after a restore
+        ``StationError``: ``ledger.behind_witness``, ``ledger.unsettled``; for a ledger or a
+        station that is on two computers ``ledger.copied``, ``ledger.station_taken``.
         """
         setup = self._setup
+        home.refuse_elsewhere(setup)
         settling.refuse_unsettled(setup)
         wanted = Holding(0, 0, setup.unique(), slot, operator)
 
@@ -186,6 +189,10 @@ class Ledger:
     def settle(self, station: str, *, by: Person, reason: str) -> None:
         """After a restore: vouch for a station that cannot replay any more."""
         settling.settle(self._setup, station, by, reason)
+
+    def adopt(self, *, by: Person, reason: str) -> None:
+        """The ledger, or this station, moved to this computer for good."""
+        home.adopt(self._setup, by, reason)
 
     def backup(self, path: Path) -> Backup:
         """Copy everything but the keys into a new file, while the line runs.

@@ -38,6 +38,8 @@ class Setup:
     """Fresh ids for attempts and requests."""
     witness: "Witness | None" = None
     """This station's memory outside the database."""
+    host: str | None = None
+    """Name of this computer; None where nobody asks."""
 
     def now(self) -> str:
         """The station's time, ISO 8601 in UTC, milliseconds."""

@@ -8,7 +8,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
@@ -21,6 +21,9 @@ T = TypeVar("T")
 
 class Database(ABC):
     """Runs pieces of work, each in a transaction of its own."""
+
+    shared: ClassVar[bool]
+    """Whether several computers may use it."""
 
     def __init__(self, engine: sa.Engine, where: str) -> None:
         self.engine: Final = engine

@@ -32,6 +32,7 @@ def open_sqlite(
     clock: Callable[[], datetime] = utc_now,
     unique: Callable[[], str] = fresh_id,
     witness: Path | None = None,
+    host: str | None = None,
 ) -> Ledger:
     """``sqlite:///relative/path`` or ``sqlite:////absolute/path``."""
     if not url.startswith(_SQLITE) or url == _SQLITE:
@@ -45,6 +46,7 @@ def open_sqlite(
         clock=clock,
         unique=unique,
         witness=witness,
+        host=host,
     )
 
 
@@ -57,6 +59,7 @@ def open_postgresql(
     clock: Callable[[], datetime] = utc_now,
     unique: Callable[[], str] = fresh_id,
     witness: Path | None = None,
+    host: str | None = None,
 ) -> Ledger:
     """``postgresql://user@host/database``; the password by PGPASSWORD or a pgpass file."""
     from eol_inject.ledger import postgresql
@@ -70,6 +73,7 @@ def open_postgresql(
         clock=clock,
         unique=unique,
         witness=witness,
+        host=host,
     )
 
 
@@ -109,6 +113,7 @@ def prepare(
     clock: Callable[[], datetime],
     unique: Callable[[], str],
     witness: Path | None,
+    host: str | None,
 ) -> Ledger:
     """The ledger in ``database``. Its connections are closed again where this raises."""
 
@@ -137,7 +142,7 @@ def prepare(
         database.close()
         raise
     memory = None if witness is None else Witness(witness, info.id, station)
-    return Ledger(Setup(database, Vault(keys, info.id), info, clock, unique, memory))
+    return Ledger(Setup(database, Vault(keys, info.id), info, clock, unique, memory, host))
 
 
 def _meta(conn: sa.Connection) -> dict[str, str]:

@@ -56,6 +56,8 @@ _UNSAFE: Final = ("fsync", "synchronous_commit", "full_page_writes")
 class PostgresqlDatabase(Database):
     """A ledger on a server."""
 
+    shared = True
+
     def __init__(self, url: sa.URL, *, sleep: Callable[[float], None] = time.sleep) -> None:
         engine = sa.create_engine(
             url,

@@ -26,6 +26,12 @@ APPLICATION_ID: Final = 0x454F4C49
 
 _BUSY_S: Final = 30.0
 _CACHE_KB: Final = 32768
+_SHARES: Final = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ncpfs", "fuse.sshfs", "fuse.rclone"}
+)
+"""WAL needs shared memory, and locks that hold: sqlite.org/wal.html, "does not work over a network
+filesystem"."""
+
 _HEADER: Final = b"SQLite format 3\0"
 _HEADER_SIZE: Final = 100
 
@@ -45,6 +51,8 @@ _CODES: Final = {
 
 class SqliteDatabase(Database):
     """A ledger file."""
+
+    shared = False
 
     def __init__(self, path: Path, *, busy_s: float = _BUSY_S) -> None:
         engine = sa.create_engine(
@@ -116,12 +124,40 @@ def _wanted_rules() -> dict[str, str]:
     return wanted
 
 
+def share_of(path: Path, mounts: str) -> str | None:
+    """The kind of network share ``path`` is on; None for a disk of this computer.
+
+    ``mounts``: as ``/proc/self/mounts`` (proc(5)): device, place, kind, …; blanks as ``\\040``.
+    """
+    if str(path).startswith(("//", "\\\\")):
+        return "UNC path"
+    best, kind = -1, ""
+    for line in mounts.splitlines():
+        _, place, found, *_ = [*line.split(" "), "", "", ""]
+        place = place.replace("\\040", " ")
+        if path.is_relative_to(place or "?") and len(place) >= best:
+            best, kind = len(place), found
+    return kind if kind in _SHARES else None
+
+
+def _refuse_share(path: Path) -> None:
+    mounts = Path("/proc/self/mounts")
+    try:
+        text = mounts.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = ""  # not Linux: only a UNC path is told
+    kind = share_of(path.absolute(), text)
+    if kind is not None:
+        raise StationError("ledger.network_share", path=str(path), kind=kind)
+
+
 def open_file(path: Path, *, create: bool) -> SqliteDatabase:
     """The file at ``path``, made owner-only where it is missing and ``create`` says so.
 
     Raises ``StationError``: ``ledger.missing``, ``ledger.no_folder``, ``ledger.foreign``,
-    ``ledger.corrupt`` for a truncated file.
+    ``ledger.network_share``, ``ledger.corrupt`` for a truncated file.
     """
+    _refuse_share(path)
     try:
         with path.open("rb") as file:
             header = file.read(_HEADER_SIZE)

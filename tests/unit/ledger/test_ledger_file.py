@@ -232,3 +232,40 @@ def test_a_ledger_stays_the_same_when_a_wrong_key_knocks(tmp_path):
     with again(tmp_path) as ledger:
         reserve(begin(ledger))
         assert ledger.show(mac(1)).assignments
+
+
+MOUNTS = """\
+/dev/sda1 / ext4 rw 0 0
+server:/export /mnt/line nfs4 rw 0 0
+//nas/line /mnt/my\\040share cifs rw 0 0
+/dev/sdb1 /mnt/line/local ext4 rw 0 0
+me@host: /home/me/remote fuse.sshfs rw 0 0
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/var/lib/ledger.db", None),
+        ("/mnt/line/ledger.db", "nfs4"),
+        ("/mnt/linear/ledger.db", None),
+        ("/mnt/line/local/ledger.db", None),
+        ("/mnt/my share/a/ledger.db", "cifs"),
+        ("/home/me/remote/ledger.db", "fuse.sshfs"),
+        ("//server/share/ledger.db", "UNC path"),
+    ],
+)
+def test_a_network_share_is_told_by_its_mount(path, kind):
+    """The longest mount point that holds the path decides."""
+    from eol_inject.ledger.sqlite import share_of
+
+    assert share_of(Path(path), MOUNTS) == kind
+
+
+def test_a_ledger_on_a_network_share_is_refused(tmp_path, monkeypatch):
+    """SQLite's WAL can lose commits there."""
+    from eol_inject.ledger import sqlite
+
+    monkeypatch.setattr(sqlite, "share_of", lambda path, mounts: "nfs4")
+    assert _refused(tmp_path, create=Kind.TRAINING) == "ledger.network_share"
+    assert not list(tmp_path.iterdir())
