@@ -24,6 +24,7 @@ from eol_inject import resources
 from eol_inject.cli import answer
 from eol_inject.errors import EolError
 from eol_inject.sim import manage
+from tests.support import postgres
 
 PRODUCT = "TMPLsample01"
 LOT = "L1"
@@ -190,6 +191,28 @@ def line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Iterator[Line]:
     yield made
     for unit in made.units:
         manage.stop(unit.url)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[postgres.Server]:
+    """A PostgreSQL server of our own."""
+    with postgres.running() as started:
+        yield started
+
+
+@pytest.fixture
+def server_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], server: postgres.Server
+) -> Iterator[Line]:
+    """A line whose ledger is on that server."""
+    name = f"line{next(_serial)}"
+    url = server.create(name)
+    made = Line(tmp_path, lambda: capfd.readouterr().out, ledger=url)
+    made.import_tokens(10)
+    yield made
+    for unit in made.units:
+        manage.stop(unit.url)
+    server.drop(name)
 
 
 Scanner = Callable[[str], None]

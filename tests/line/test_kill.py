@@ -6,10 +6,13 @@ full matrix is in ``make soak``.
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from eol_inject.events import Step
@@ -34,10 +37,8 @@ def kill(line: Line, unit: Unit, point: tuple[str, Step], profile: str) -> None:
         [
             sys.executable, str(KILLED_AT), point[0], point[1].value,
             "run", "--once", "--profile", profile, "--port", unit.url, "--lot", LOT,
-            "--printer", str(line.folder / "labels"),
-            "--ledger", f"sqlite:///{line.folder / 'ledger.db'}",
-            "--key-file", str(line.folder / "ledger.key"),
-            "--training", "--station", "S1", "--operator", "Ada", "--json",
+            "--printer", str(line.folder / "labels"), *line.options,
+            "--station", "S1", "--operator", "Ada",
         ],
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
         capture_output=True,
@@ -47,20 +48,37 @@ def kill(line: Line, unit: Unit, point: tuple[str, Step], profile: str) -> None:
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()
 
 
-def survive(line: Line, point: tuple[str, Step], *, mode: str) -> None:
-    """Kill, then the same unit again, then another one; judged by flash and labels."""
+def lease_runs_out(line: Line) -> None:
+    """The lease of whoever died is 100 s older, by the database's own clock."""
+    statement = "UPDATE lease SET taken = taken - 100, expires = expires - 100"
+    if line.ledger:
+        with psycopg.connect(line.ledger, autocommit=True) as conn:
+            conn.execute(statement)
+    else:
+        with closing(sqlite3.connect(line.folder / "ledger.db", isolation_level=None)) as file:
+            file.execute(statement)
+
+
+def survive(line: Line, point: tuple[str, Step], *, mode: str, then: str = "S1") -> None:
+    """Kill, then the same unit again, then another one; judged by flash and labels.
+
+    ``then``: the station that goes on. Another one than S1 waits for the dead one's lease.
+    """
     profile = line.profile(mode=mode) if mode == "inject" else "esp32c3-blnkopt"
     unit = line.golden_unit() if mode == "inject" else line.unit()
     manage.start(unit.url)
     kill(line, unit, point, profile)
     line.judge()
     held = unit.tokens(line.pool)
-    again = line.run(unit, profile=profile)
+    if then != "S1":
+        assert line.run(unit, profile=profile, station=then).error == "ledger.unit_busy"
+        lease_runs_out(line)
+    again = line.run(unit, profile=profile, station=then)
     assert again.code == 0 or again.error == "ledger.unit_closed", again
     assert len(unit.tokens(line.pool)) == 1
     assert held <= unit.tokens(line.pool)
     other = line.golden_unit() if mode == "inject" else line.unit()
-    assert line.run(other, profile=profile).code == 0
+    assert line.run(other, profile=profile, station=then).code == 0
     line.judge()
     labelled = {stem.split("-")[0] for stem in line.labels()}
     assert labelled == {each.mac.replace(":", "") for each in (unit, other)}
@@ -80,3 +98,29 @@ def test_killed_at(line: Line, point: tuple[str, Step]) -> None:
 def test_killed_at_while_injecting(line: Line, point: tuple[str, Step]) -> None:
     """The same in `inject`."""
     survive(line, point, mode="inject")
+
+
+AT_ONCE = [
+    ("StepStarted", Step.RESERVE),
+    ("StepDone", Step.RESERVE),
+    ("Progress", Step.WRITE),
+    ("StepDone", Step.WRITE),
+    ("StepDone", Step.READ_BACK),
+    ("StepDone", Step.PRINT),
+]
+
+
+@pytest.mark.parametrize("point", AT_ONCE, ids=lambda point: f"{point[0]}-{point[1]}")
+def test_killed_at_on_postgresql(server_line: Line, point: tuple[str, Step]) -> None:
+    """The ledger on a server: another station goes on once the dead one's lease is over."""
+    survive(server_line, point, mode="flash", then="S2")
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("mode", ["flash", "inject"])
+@pytest.mark.parametrize("point", POINTS, ids=lambda point: f"{point[0]}-{point[1]}")
+def test_killed_anywhere_on_postgresql(
+    server_line: Line, point: tuple[str, Step], mode: str
+) -> None:
+    """Every point, both modes."""
+    survive(server_line, point, mode=mode)
