@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from eol_inject.errors import UsageError
 from eol_inject.ledger.keys import Keys
+from eol_inject.ledger.label_states import CopyRecord, CopyState
 from eol_inject.ledger.model import (
     AssignmentRecord,
     AttemptRecord,
@@ -103,7 +104,7 @@ def __getattr__(name: str) -> Any:
 
 __all__ = [
     "HOLDS", "LIVE", "SCHEMES", "TRANSITIONS", "WRITTEN_TO", "Act", "AssignmentRecord",
-    "AttemptRecord", "Count", "Cycle", "CycleFacts", "EventRecord", "Hold", "Holder",
-    "ImportResult", "Info", "Keys", "Kind", "LabelState", "Ledger", "Lot", "Reserved", "Standing",
-    "State", "Todo", "UnitRecord", "open_ledger", "restore_ledger",
+    "AttemptRecord", "CopyRecord", "CopyState", "Count", "Cycle", "CycleFacts", "EventRecord",
+    "Hold", "Holder", "ImportResult", "Info", "Keys", "Kind", "LabelState", "Ledger", "Lot",
+    "Reserved", "Standing", "State", "Todo", "UnitRecord", "open_ledger", "restore_ledger",
 ]  # fmt: skip

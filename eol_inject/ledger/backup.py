@@ -160,7 +160,7 @@ def _copy_rows(source: sa.Connection, target: sa.Connection) -> None:
     """Every table, in an order in which what is referred to comes first."""
     for name in (
         "meta", "transition", "station", "person", "unit", "identifier", "source", "token",
-        "binding", "attempt", "lease", "assignment", "event", "todo",
+        "binding", "attempt", "lease", "assignment", "label", "event", "todo",
     ):  # fmt: skip
         table = next(one for one in schema.TABLES if one.name == name)
         result = source.execution_options(yield_per=_ROWS).execute(sa.select(table))
@@ -196,7 +196,7 @@ class _without_guards:  # noqa: N801  # used as a context, reads as one
 def _restart_sequences(conn: sa.Connection) -> None:
     for table, column in (
         ("unit", "id"), ("source", "id"), ("token", "id"), ("attempt", "n"),
-        ("assignment", "id"), ("event", "id"), ("todo", "id"),
+        ("assignment", "id"), ("label", "id"), ("event", "id"), ("todo", "id"),
     ):  # fmt: skip
         highest: sa.Column[int] = sa.column(column, sa.BigInteger())  # type: ignore[assignment]
         last = sa.func.coalesce(sa.func.max(highest), 0) + 1

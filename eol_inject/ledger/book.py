@@ -17,6 +17,7 @@ from eol_inject.ledger import (
     home,
     identity,
     importing,
+    labels,
     lease,
     listing,
     people,
@@ -29,6 +30,8 @@ from eol_inject.ledger.chain import Setup
 from eol_inject.ledger.cycle import Cycle
 from eol_inject.ledger.desk import Desk
 from eol_inject.ledger.exporting import Format
+from eol_inject.ledger.label_desk import LabelDesk
+from eol_inject.ledger.label_states import CopyRecord
 from eol_inject.ledger.lease import Holding
 from eol_inject.ledger.model import (
     Count,
@@ -163,6 +166,32 @@ class Ledger:
     def desk(self, by: Person) -> Desk:
         """What a person may do about units outside a cycle."""
         return Desk(self._setup, by)
+
+    def label_desk(self, by: Person) -> LabelDesk:
+        """What a person may do about labels outside a cycle."""
+        return LabelDesk(self._setup, by)
+
+    def labels(self, which: Identifier | ClaimCode) -> tuple[CopyRecord, ...]:
+        """Every label that a unit ever had, oldest first.
+
+        Raises ``UsageError("ledger.unknown_unit")``.
+        """
+        vault = self._setup.vault
+        return self._setup.db.read(
+            lambda conn: labels.of_unit(conn, records.find_unit(conn, vault, which))
+        )
+
+    def label(self, code: str) -> CopyRecord | None:
+        """The label with this id; None for one the ledger never made."""
+        return self._setup.db.read(lambda conn: labels.find(conn, code))
+
+    def label_waiting(self, printer: str) -> CopyRecord | None:
+        """The label of this printer whose whereabouts nobody knows yet."""
+        return self._setup.db.read(lambda conn: labels.waiting(conn, printer))
+
+    def sheet(self, batch: str) -> tuple[CopyRecord, ...]:
+        """The labels of one sheet job, in their order."""
+        return self._setup.db.read(lambda conn: labels.of_batch(conn, batch))
 
     def add_person(self, name: str, role: Role, pin: Secret, *, by: Person | None = None) -> Person:
         """Name somebody, or change role and PIN; the first must be an admin and needs no ``by``.

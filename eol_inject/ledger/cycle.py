@@ -10,6 +10,7 @@ from eol_inject.errors import Param, RecordError, StationError, UnitError
 from eol_inject.events import Outcome
 from eol_inject.ledger import attempts, draw, identity, lease
 from eol_inject.ledger.chain import Entry, Head, Setup, append, head
+from eol_inject.ledger.labels import Labels
 from eol_inject.ledger.lease import LEASE_S, Holding
 from eol_inject.ledger.model import CycleFacts, Hold, LabelState, Reserved, Standing
 from eol_inject.ledger.moves import Place, move
@@ -50,6 +51,12 @@ class Cycle:
     def attempt(self) -> str:
         """The attempt's id, as the records show it."""
         return self._held.attempt
+
+    @property
+    def labels(self) -> Labels:
+        """The physical labels of the token that was reserved."""
+        entry = Entry("label", operator=self._held.operator, attempt=self._held.attempt)
+        return Labels(self._setup, self._place, entry)
 
     def standing(self, role: str = SELF_ROLE) -> Standing:
         """How the ledger sees the unit; asks nothing and changes nothing."""

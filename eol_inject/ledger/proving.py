@@ -9,7 +9,8 @@ import sqlalchemy as sa
 from eol_inject.errors import UnitError
 from eol_inject.ledger.chain import Setup
 from eol_inject.ledger.moves import Place
-from eol_inject.ledger.schema import assignment, token
+from eol_inject.ledger.schema import Found, assignment, token
+from eol_inject.ledger.transitions import State
 from eol_inject.unit import AuthToken, ClaimCode, Proof, Proven, Unit
 
 _FOUND: Final = (
@@ -22,6 +23,13 @@ _FOUND: Final = (
     )
     .where(token.c.auth_print == sa.bindparam("f"))
 )
+_STORED: Final = (
+    sa.select(token, assignment.c.id.label("assignment"), assignment.c.proof, assignment.c.role)
+    .select_from(token.join(assignment, assignment.c.token == token.c.id))
+    .where(assignment.c.id == sa.bindparam("a"))
+)
+_PROVED: Final = (State.VERIFIED, State.LABELLED, State.CLOSED)
+"""States that only a proof leads to, and in which nothing was done to the unit since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +74,24 @@ def read_back_of(conn: sa.Connection, setup: Setup, place: Place, auth: AuthToke
         raise UnitError("ledger.not_proven", why="the unit holds a token it should not have now")
     if row.state == "revoked":
         raise UnitError("ledger.not_proven", why="the token that was read was revoked")
+    return _read_back(setup, row)
+
+
+def stored(conn: sa.Connection, setup: Setup, place: Place, unit: Unit) -> Proven | None:
+    """What was proved of this unit, from the record of it: for another copy of its label.
+
+    None for a token without a QR code. Raises ``UnitError("ledger.not_proven")`` unless its token
+    was read back, and nothing has happened to it since.
+    """
+    row = conn.execute(_STORED, {"a": place.assignment}).one()
+    if place.state not in _PROVED or not row.proof:
+        raise UnitError("ledger.not_proven", why=f"its token is {place.state}")
+    if row.state == "revoked":
+        raise UnitError("ledger.not_proven", why="its token was revoked")
+    return _read_back(setup, row).proven(unit, row.role, Proof(row.proof))
+
+
+def _read_back(setup: Setup, row: Found) -> ReadBack:
     claim = None if row.claim is None else setup.vault.open_claim(row.uid, row.claim)
     return ReadBack(
         assignment=row.assignment,

@@ -11,7 +11,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
 
-REVISION: Final = "0001"
+REVISION: Final = "0002"
 """The newest migration; kept here so that opening a current ledger need not load Alembic."""
 
 _tables: Final = sa.MetaData()
@@ -143,6 +143,32 @@ assignment: Final = _table(
     _column("changed_at", _text),
 )
 
+label: Final = _table(
+    "label",
+    _column("id", _id, key=True),
+    _column("code", _text),
+    _column("copy", _number),
+    _column("kind", _text),
+    _column("assignment", _number),
+    _column("unit", _number),
+    _column("role", _text),
+    _column("state", _text),
+    _column("came_out", _number),
+    _column("lane", _text),
+    _column("printer", _text),
+    _column("template", _text),
+    _column("template_digest", _text),
+    _column("bitmap_digest", _text),
+    _column("facts", _text),
+    _column("batch", _text),
+    _column("reason", _text),
+    _column("operator", _text),
+    _column("station", _text),
+    _column("attempt", _text),
+    _column("made_at", _text),
+    _column("changed_at", _text),
+)
+
 event: Final = _table(
     "event",
     _column("id", _id, key=True),
@@ -199,14 +225,16 @@ RULES: Final = (
     "event_no_update", "event_no_delete", "assignment_moves", "assignment_starts",
     "assignment_no_delete", "attempt_ended", "attempt_no_delete", "token_is_constant",
     "token_no_delete", "token_stays_revoked", "transition_no_update", "transition_no_delete",
-    "meta_no_update", "meta_no_delete",
+    "meta_no_update", "meta_no_delete", "label_moves", "label_starts", "label_is_constant",
+    "label_no_delete",
 )  # fmt: skip
 """Triggers: rows that must not change."""
 
 INDEXES: Final = (
     "identifier_one_of_a_kind", "token_auth", "token_claim", "token_pool", "binding_one_token",
     "attempt_unit", "assignment_one_unit_a_token", "assignment_one_live_a_role", "event_chain",
-    "event_unit", "todo_open",
+    "event_unit", "todo_open", "label_code", "label_one_a_copy", "label_one_live_a_kind",
+    "label_one_waiting_a_printer", "label_batch",
 )  # fmt: skip
 """Indexes, most of them rules: what must be there once only."""
 

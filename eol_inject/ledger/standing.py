@@ -5,7 +5,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from eol_inject.errors import UnitError
-from eol_inject.ledger import draw
+from eol_inject.ledger import draw, labels
 from eol_inject.ledger.model import Hold, LabelState
 from eol_inject.ledger.moves import Place
 from eol_inject.ledger.prepared import Prepared
@@ -86,3 +86,4 @@ def void_label(conn: sa.Connection, place: Place) -> None:
         .where(assignment.c.id == place.assignment, assignment.c.label != LabelState.NONE.value)
         .values(label=LabelState.VOID)
     )
+    labels.void_all(conn, place.assignment)
