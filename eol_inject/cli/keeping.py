@@ -1,4 +1,4 @@
-"""``eol-inject ledger backup|restore|replay|settle|check``: keep the ledger, and trust it."""
+"""``eol-inject ledger backup`` … ``export``: keep the ledger, and trust it."""
 
 from contextlib import closing
 from pathlib import Path
@@ -109,6 +109,76 @@ def settle(
 
 
 @click.command()
+@reason_option
+@pin_option
+@json_option
+@with_workplace
+def adopt(workplace: Workplace, *, reason: str, pin_file: str | None, as_json: bool) -> Answer:
+    """Say that the ledger, or this station, moved to this computer for good.
+
+    The computer it came from must not go on with it. As after a restore, every station has to
+    compare its memory first.
+    """
+    reason = demand(reason, "adopt")
+    with closing(workplace.open_ledger()) as ledger:
+        ledger.adopt(by=acting(workplace, ledger, pin_file), reason=reason)
+        info = ledger.info
+    return Answer(
+        data={"ledger": info.id, "station": info.station},
+        lines=["The ledger is at home on this computer from now on.", _NEXT],
+    )
+
+
+@click.command()
+@_file
+@click.option(
+    "--format",
+    "how",
+    type=click.Choice(["jsonl", "csv"]),
+    default="jsonl",
+    show_default=True,
+    help="JSON Lines, or CSV that no spreadsheet takes for formulas.",
+)
+@click.option("--lot", help="Of this lot only.")
+@click.option(
+    "--with-secrets",
+    is_flag=True,
+    help="With AuthTokens and claim codes in the clear: for an engineer, with --reason.",
+)
+@reason_option
+@pin_option
+@json_option
+@with_workplace
+def export(
+    workplace: Workplace,
+    *,
+    file: Path,
+    how: str,
+    lot: str | None,
+    with_secrets: bool,
+    reason: str,
+    pin_file: str | None,
+    as_json: bool,
+) -> Answer:
+    """Write every token and what became of it into a new file, a row each.
+
+    Without secrets unless they are asked for; that they were is on record for ever.
+    """
+    from eol_inject.acts.export_tokens import export_tokens
+
+    if with_secrets:
+        reason = demand(reason, "export with secrets")
+    with closing(workplace.open_ledger()) as ledger:
+        by = acting(workplace, ledger, pin_file) if with_secrets else None
+        rows = export_tokens(ledger, file, how, lot=lot, secrets_for=by, reason=reason)
+    warning = [f"{file} holds every AuthToken in the clear: delete it when it was used."]
+    return Answer(
+        data={"file": file, "rows": rows, "secrets": with_secrets},
+        lines=[f"{rows} tokens in {file}.", *(warning if with_secrets else [])],
+    )
+
+
+@click.command()
 @click.option(
     "--anchor",
     metavar="FILE",
@@ -159,4 +229,4 @@ def _progress(events: int) -> None:
         tell(f"{events} events checked")
 
 
-COMMANDS: Final = (backup, restore, replay, settle, check)
+COMMANDS: Final = (backup, restore, replay, settle, adopt, check, export)

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -40,6 +41,7 @@ def open_ledger(workplace: "Workplace", *, create: bool) -> "Ledger":
             station=workplace.station,
             create=kind if create else None,
             witness=memory_folder(),
+            host=socket.gethostname(),
         )
     except StationError as error:
         if made is None or error.code != "ledger.wrong_key":

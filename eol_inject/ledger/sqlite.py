@@ -6,6 +6,7 @@ fails with "locked" in spite of the busy timeout: IMMEDIATE.
 """
 
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -31,6 +32,9 @@ _SHARES: Final = frozenset(
 )
 """WAL needs shared memory, and locks that hold: sqlite.org/wal.html, "does not work over a network
 filesystem"."""
+
+_SHARED_MEMORY: Final = 32 * 1024
+"""Bytes by which the ``-shm`` file grows (sqlite.org/walformat.html, section 2)."""
 
 _HEADER: Final = b"SQLite format 3\0"
 _HEADER_SIZE: Final = 100
@@ -76,7 +80,16 @@ class SqliteDatabase(Database):
         if not isinstance(full, int):
             return StationError("ledger.failed", where=self.where, why=type(error).__name__)
         code = _CODES.get(full & 0xFF, "ledger.failed")
+        if code == "ledger.io_error" and self._is_full():
+            # The memory that WAL shares cannot grow: to SQLite that is an error of the disk.
+            code = "ledger.disk_full"
         return StationError(code, where=self.where, why=why)
+
+    def _is_full(self) -> bool:
+        try:
+            return shutil.disk_usage(self.path.parent).free < _SHARED_MEMORY
+        except OSError:
+            return False
 
     def lock_chain(self, conn: sa.Connection, station: str) -> None:
         """BEGIN IMMEDIATE has locked the whole file already."""

@@ -128,6 +128,41 @@ def test_a_check_names_the_changed_row_and_what_was_cut_off(line: Line) -> None:
     assert {"where": "event S1/3", "what": "was changed"} in told.out["findings"]
 
 
+def test_an_export_has_every_row_and_no_secret(line: Line) -> None:
+    """JSON Lines and CSV; with secrets only with a reason, and that is on record."""
+    finish(line, 1)
+    (unit,) = line.units
+    (token,) = unit.tokens(line.pool)
+    paths = {how: line.folder / f"out.{how}" for how in ("jsonl", "csv")}
+    for how, path in paths.items():
+        told = line.type("ledger", "export", str(path), "--format", how)
+        assert (told.code, told.out["rows"]) == (0, 10)
+        text = path.read_text("utf-8")
+        assert unit.mac in text
+        assert not [one for pair in line.pool.items() for one in pair if one in text]
+        assert path.stat().st_mode & 0o777 == 0o600
+    told = line.type("ledger", "export", str(paths["csv"]))
+    assert (told.code, told.error) == (2, "ledger.backup_exists")
+    secret = ("ledger", "export", str(line.folder / "secret.csv"), "--with-secrets")
+    assert line.type(*secret).error == "ledger.reason_missing"
+    assert line.type(*secret, *WHY).code == 0
+    assert token in (line.folder / "secret.csv").read_text("utf-8")
+
+
+def test_a_ledger_that_moved_is_adopted_by_name(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On another computer it is a copy, until somebody says that it moved."""
+    finish(line, 1)
+    monkeypatch.setattr("socket.gethostname", lambda: "another")
+    assert line.run(line.unit()).error == "ledger.copied"
+    assert line.type("ledger", "adopt").error == "ledger.reason_missing"
+    assert line.type("ledger", "adopt", *WHY).code == 0
+    assert line.type("ledger", "replay", *WHY).code == 0
+    finish(line, 1)
+    line.judge()
+
+
 @pytest.fixture
 def people(line: Line, scan: Scanner) -> Callable[..., Told]:
     """Ada is admin, Lea lead, Olga operator; a call types a command as one of them."""
