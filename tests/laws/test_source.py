@@ -13,6 +13,7 @@ MAY_REVEAL = {
     "eol_inject/image/values.py": "puts token and secret fields into the region's bytes",
     "eol_inject/ledger/vault.py": "encrypts and fingerprints",
     "eol_inject/ledger/people.py": "hashes a PIN",
+    "eol_inject/ledger/exporting.py": "gives secrets to an engineer who said why, on record first",
     "eol_inject/cli/places.py": "parses the keys that the environment gave",
     "eol_inject/verify/regions.py": "compares two readings of the region",
     "eol_inject/verify/blnkopt.py": "judges the shape of what it read",
