@@ -1,0 +1,141 @@
+"""What only a server can do to a ledger: go away, come back, be set up unsafely."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+
+import pytest
+
+from eol_inject.errors import EolError, Exit
+from eol_inject.ledger import Kind, open_ledger
+from tests.support import postgres
+from tests.support.ledger import KEYS, begin, fill, reserve
+
+_numbers = count(1)
+
+
+@pytest.fixture(scope="module")
+def own():
+    """A server that a test may kill."""
+    with postgres.running() as started:
+        yield started
+
+
+@pytest.fixture
+def url(own):
+    """A new empty database on it."""
+    return own.create(f"own{next(_numbers)}")
+
+
+def refused(url):
+    """The code with which a ledger there is refused."""
+    with pytest.raises(EolError) as error:
+        open_ledger(url, keys=KEYS, station="st1", create=Kind.TRAINING)
+    assert error.value.exit is Exit.STATION_BAD
+    assert error.value.hint
+    assert error.value.__suppress_context__ or error.value.__context__ is None
+    return error.value.code
+
+
+@pytest.mark.parametrize("setting", ["synchronous_commit", "fsync", "full_page_writes"])
+def test_a_server_that_may_lose_commits_is_refused(own, url, setting):
+    """A token already in a unit would be handed out again."""
+    name = url.split("/")[3].split("?")[0]
+    with own.connect() as conn:
+        if setting == "synchronous_commit":
+            conn.execute(f"ALTER DATABASE {name} SET synchronous_commit = off")
+        else:
+            conn.execute(f"ALTER SYSTEM SET {setting} = off")
+            conn.execute("SELECT pg_reload_conf()")
+    try:
+        deadline = time.monotonic() + 5
+        while (code := _code_or_none(url)) is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert code == "ledger.unsafe_server"
+    finally:
+        with own.connect() as conn:
+            conn.execute("ALTER SYSTEM RESET ALL")
+            conn.execute("SELECT pg_reload_conf()")
+        time.sleep(0.2)
+
+
+def _code_or_none(url):
+    try:
+        open_ledger(url, keys=KEYS, station="st1", create=Kind.TRAINING).close()
+    except EolError as error:
+        return error.code
+    return None
+
+
+def test_a_server_that_is_not_there_says_so(own, url):
+    """No server, no such database, no such user: each its own answer."""
+    nowhere = str(own.folder / "nowhere")
+    assert refused(f"postgresql://line@/x?host={nowhere}") == "ledger.unreachable"
+    assert refused(own.url("missing")) == "ledger.no_database"
+    assert refused(own.url("postgres", user="stranger")) in {
+        "ledger.login_refused", "ledger.no_database",
+    }  # fmt: skip
+
+
+def test_a_password_is_never_shown(own):
+    """Neither in the error nor in what says where the ledger is."""
+    url = f"postgresql://line:hunter22hunter@/x?host={own.folder}/nowhere"
+    with pytest.raises(EolError) as error:
+        open_ledger(url, keys=KEYS, station="st1")
+    assert "hunter22" not in str(error.value) + error.value.hint + repr(error.value.params)
+
+
+def test_another_program_s_database_is_left_alone(own, url):
+    """It has tables, but not ours."""
+    name = url.split("/")[3].split("?")[0]
+    with own.connect(name) as conn:
+        conn.execute("CREATE TABLE token (a int)")
+    assert refused(url) == "ledger.foreign"
+
+
+def test_a_restarted_server_is_found_again(own, url):
+    """In the middle of a cycle, without a word to anybody."""
+    with open_ledger(url, keys=KEYS, station="st1", create=Kind.TRAINING) as ledger:
+        fill(ledger, 5)
+        cycle = begin(ledger)
+        first = reserve(cycle)
+        own.kill()
+        starter = threading.Timer(0.5, own.start)
+        starter.start()
+        cycle.begin_writing()
+        starter.join()
+        assert reserve(cycle).auth == first.auth
+        cycle.written()
+
+
+def test_a_killed_server_loses_nothing_and_doubles_nothing(own, url):
+    """What stations were told before the crash is still so; asking again gives the same."""
+    told = {}
+    with open_ledger(url, keys=KEYS, station="st1", create=Kind.TRAINING) as ledger:
+        fill(ledger, 400)
+
+    def station(number):
+        with open_ledger(url, keys=KEYS, station=f"st{number}") as one:
+            for turn in range(40):
+                name = number * 1000 + turn
+                cycle = begin(one, name)
+                told[name] = reserve(cycle).auth.reveal()
+                cycle.begin_writing()
+
+    with ThreadPoolExecutor(6) as pool:
+        running = [pool.submit(station, number) for number in range(6)]
+        while len(told) < 40:
+            time.sleep(0.01)
+        own.kill()
+        own.start()
+        for one in running:
+            one.result()
+    assert len(told) == 240
+    assert len(set(told.values())) == 240
+    with open_ledger(url, keys=KEYS, station="check") as ledger:
+        assert ledger.check().findings == ()
+        with own.connect(url.split("/")[3].split("?")[0]) as conn:
+            conn.execute("UPDATE lease SET expires = 0")
+        for name, token in list(told.items())[::7]:
+            assert reserve(begin(ledger, name)).auth.reveal() == token
