@@ -45,7 +45,8 @@ def check_profile(profile: Profile) -> ProfileCheck:
     template = "none: units are closed without a label"
     if spec.label is not None:
         loaded = load_template(spec.label.template)
-        check_template(loaded, public, organization=spec.product.organization)
+        known = {"product_name": spec.product.name, "product": spec.product.id}
+        check_template(loaded, public, organization=spec.product.organization, known=known)
         template = f"{loaded.name} ({loaded.digest[:12]})"
     return ProfileCheck(
         name=profile.name,

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from eol_inject.label import Label, Template, render
-from eol_inject.label.spec import TextElement
+from eol_inject.label.spec import Code128Element, TextElement
 from eol_inject.label.values import BUILT_IN, EXTRA, names_in
 from eol_inject.ledger import CycleFacts, Keys, Kind, Ledger, open_ledger
 from eol_inject.unit import AuthToken, ClaimCode, Identifier, Proof, Proven, StaticToken, Unit
@@ -36,7 +36,7 @@ def preview_label(template: Template, *, organization: int) -> Label:
     names = {
         name
         for element in template.spec.elements
-        if isinstance(element, TextElement)
+        if isinstance(element, TextElement | Code128Element)
         for name in names_in(element.text)
     }
     kinds = {name.removeprefix("unit.") for name in names if name.startswith("unit.")} - {"mac"}

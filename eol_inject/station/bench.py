@@ -43,7 +43,7 @@ class Bench:
     @property
     def watermark(self) -> str | None:
         """Printed on every label of a training ledger."""
-        return "TRAINING" if self.ledger.info.kind is Kind.TRAINING else None
+        return watermark_of(self.ledger.info.kind)
 
 
 def open_bench(
@@ -64,7 +64,14 @@ def open_bench(
     if spec.label is None:
         raise UsageError("profile.no_label", profile=profile.name)
     template = load_template(spec.label.template)
-    check_template(template, profile.public_fields, organization=spec.product.organization)
+    # what is the same on every label is tried now: no unit is written that could not be labelled
+    check_template(
+        template,
+        profile.public_fields,
+        organization=spec.product.organization,
+        known=known_texts(profile) | {"lot": lot},
+        watermark=watermark_of(ledger.info.kind),
+    )
     files = load_firmware(profile)
     return Bench(
         station=station,
@@ -79,6 +86,17 @@ def open_bench(
         observe=observe,
         open_device=lambda port: open_device(port, spec.device),
     )
+
+
+def watermark_of(kind: Kind) -> str | None:
+    """The word on every label of a ledger of that kind."""
+    return "TRAINING" if kind is Kind.TRAINING else None
+
+
+def known_texts(profile: Profile) -> dict[str, str]:
+    """What a product's labels all say alike."""
+    product = profile.spec.product
+    return {"product_name": product.name, "product": product.id, "role": product.role}
 
 
 def load_firmware(profile: Profile) -> Firmware:
