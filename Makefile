@@ -13,7 +13,7 @@ demo: $(READY) ## three simulated units, from the token export to the label
 
 test: $(READY) ## all tests but the long campaigns
 	@.ci/debian-packages
-	@$(BIN)/python -m pytest -n 2 -rs $(TESTS)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal -rs $(TESTS)
 
 lint: $(READY) ## style, then types
 	@$(BIN)/ruff check
@@ -29,7 +29,7 @@ bench: $(READY) ## every named figure
 
 soak: $(READY) ## the long campaigns: hours
 	@.ci/debian-packages
-	@$(BIN)/python -m pytest -n 2 -rs -m soak --timeout 0 $(TESTS)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal -rs -m soak --timeout 0 $(TESTS)
 
 clean:
 	rm -rf .venv .hypothesis .mypy_cache .ruff_cache build dist demo-out
