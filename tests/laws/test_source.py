@@ -113,9 +113,7 @@ def test_no_file_names_a_machine_it_was_made_on() -> None:
     if listed.returncode:
         pytest.skip("not a git clone: an unpacked source archive has no list of its files")
     # put together here so that this file does not find itself
-    machine = re.compile(
-        "|".join(("/" + "work/", "/tmp" + "/prep", "/" + "root/", "/home" + "/[a-z]"))
-    )
+    machine = re.compile("|".join(("/" + "work/", "/tmp" + "/prep", "/" + "root/")))
     wrong = []
     for name in listed.stdout.splitlines():
         try:
