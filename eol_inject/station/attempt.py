@@ -13,6 +13,9 @@ from eol_inject.station.bench import Bench
 from eol_inject.station.teller import Teller
 from eol_inject.unit import Proven, Unit
 
+KEEP_EVERY_S = 20.0
+"""A sign of life for the ledger at least so often while bytes move; its lease lasts 90 s."""
+
 
 @dataclass(slots=True)
 class Attempt:
@@ -30,6 +33,8 @@ class Attempt:
     label_files: tuple[Path, ...] = ()
     resumed: bool = False
     facts: CycleFacts = field(init=False)
+    _kept_at: float = 0.0
+    """Seconds into the cycle at which the lease was renewed last."""
 
     def __post_init__(self) -> None:
         self.facts = traceability.of_bench(self.bench, self.port)
@@ -48,6 +53,16 @@ class Attempt:
             unit, slot=self.teller.slot, operator=self.bench.operator, traceability=self.facts
         )
         return self.cycle
+
+    def progress(self, done: int, total: int) -> None:
+        """Tell how many bytes have moved, and keep the lease: a slow wire outlasts it.
+
+        Raises ``StationError("ledger.lease_lost")`` where another station has taken the unit over.
+        """
+        self.teller.progress(done, total)
+        if self.cycle is not None and self.teller.seconds - self._kept_at > KEEP_EVERY_S:
+            self.cycle.keep()
+            self._kept_at = self.teller.seconds
 
     def finish(self, error: EolError | None) -> CycleRecord:
         """Record the verdict, end the lease, and say how it went. Does not raise ``EolError``."""

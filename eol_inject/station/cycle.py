@@ -126,7 +126,7 @@ def _write(
         try:
             _erase(device, unit, stale)
             for blocks in groups:
-                device.write(unit, blocks, attempt.teller.progress)
+                device.write(unit, blocks, attempt.progress)
         except UnitError as bad:
             if bad.code == "device.md5_mismatch":
                 cycle.quarantine(str(bad))
