@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Self, TextIO
+from typing import Final, Self, TextIO, cast
 from uuid import uuid4
 
 import sqlalchemy as sa
 
+from eol_inject.errors import UsageError
 from eol_inject.events import Outcome
 from eol_inject.ledger import (
     attempts,
@@ -222,6 +223,18 @@ class Ledger:
     def adopt(self, *, by: Person, reason: str) -> None:
         """The ledger, or this station, moved to this computer for good."""
         home.adopt(self._setup, by, reason)
+
+    def permit_station(self, role: str) -> None:
+        """Let the database user ``role`` work as a station, without rights to rewrite the log.
+
+        Raises ``UsageError("ledger.no_server")`` for a file, which has no users.
+        """
+        database = self._setup.db
+        if not database.shared:
+            raise UsageError("ledger.no_server")
+        from eol_inject.ledger.postgresql import PostgresqlDatabase
+
+        cast("PostgresqlDatabase", database).permit_station(role)
 
     def backup(self, path: Path) -> Backup:
         """Copy everything but the keys into a new file, while the line runs.

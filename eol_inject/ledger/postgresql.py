@@ -16,7 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from eol_inject.errors import EolError, StationError, UsageError
 from eol_inject.ledger.database import Database
 from eol_inject.ledger.model import Finding
-from eol_inject.ledger.schema import INDEXES, RULES
+from eol_inject.ledger.schema import INDEXES, RIGHTS, RULES
 
 T = TypeVar("T")
 
@@ -170,6 +170,28 @@ class PostgresqlDatabase(Database):
     def brand(self, conn: sa.Connection) -> None:
         """A schema of its own tables is mark enough."""
 
+    def permit_station(self, role: str) -> None:
+        """Let the server's user ``role`` work as a station: it can append, never rewrite.
+
+        To be run by the owner of the tables, after each migration. Raises
+        ``StationError("ledger.not_permitted")``.
+        """
+
+        def work(conn: sa.Connection) -> None:
+            name = conn.dialect.identifier_preparer.quote(role)
+            database = conn.exec_driver_sql("SELECT quote_ident(current_database())").scalar_one()
+            conn.exec_driver_sql(f"GRANT CONNECT, TEMPORARY ON DATABASE {database} TO {name}")
+            tables = sa.inspect(conn).get_table_names()
+            for table in tables:
+                rights = ", ".join(RIGHTS.get(table, ("SELECT",)))
+                conn.exec_driver_sql(f'REVOKE ALL ON "{table}" FROM {name}')
+                conn.exec_driver_sql(f'GRANT {rights} ON "{table}" TO {name}')
+            conn.exec_driver_sql(
+                f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA {_schema(conn)} TO {name}"
+            )
+
+        self.write(work)
+
     def refuse_unsafe(self) -> None:
         """Raise ``StationError("ledger.unsafe_server")`` where a commit may be lost."""
 
@@ -180,6 +202,10 @@ class PostgresqlDatabase(Database):
                     raise StationError("ledger.unsafe_server", setting=name, value=str(value))
 
         self.read(work)
+
+
+def _schema(conn: sa.Connection) -> str:
+    return str(conn.exec_driver_sql("SELECT quote_ident(current_schema())").scalar_one())
 
 
 _LOCK: Final = sa.text("SELECT pg_advisory_xact_lock(hashtextextended(:s, 4971))")

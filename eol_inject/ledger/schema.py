@@ -221,6 +221,23 @@ transition: Final = _table(
     _column("needs_reason", _number),
 )
 
+_WORKED: Final = ("SELECT", "INSERT", "UPDATE")
+
+RIGHTS: Final[dict[str, tuple[str, ...]]] = {
+    "meta": ("SELECT", "INSERT", "DELETE"),  # flags of a restore; identity is guarded by triggers
+    "station": ("SELECT", "INSERT"),
+    "source": ("SELECT", "INSERT"),
+    "event": ("SELECT", "INSERT"),
+    **dict.fromkeys(
+        (
+            "person", "unit", "identifier", "token", "binding", "attempt", "lease", "assignment",
+            "label", "todo",
+        ),
+        _WORKED,
+    ),
+}  # fmt: skip
+"""What a station's user of a server may do; every other table it may only read."""
+
 RULES: Final = (
     "event_no_update", "event_no_delete", "assignment_moves", "assignment_starts",
     "assignment_no_delete", "attempt_ended", "attempt_no_delete", "token_is_constant",

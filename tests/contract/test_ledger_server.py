@@ -8,9 +8,10 @@ from itertools import count
 import pytest
 
 from eol_inject.errors import EolError, Exit
+from eol_inject.events import Outcome
 from eol_inject.ledger import Kind, open_ledger
 from tests.support import postgres
-from tests.support.ledger import KEYS, begin, fill, reserve
+from tests.support.ledger import KEYS, begin, fill, make, reserve, run_to
 
 _numbers = count(1)
 
@@ -139,3 +140,41 @@ def test_a_killed_server_loses_nothing_and_doubles_nothing(own, url):
             conn.execute("UPDATE lease SET expires = 0")
         for name, token in list(told.items())[::7]:
             assert reserve(begin(ledger, name)).auth.reveal() == token
+
+
+def test_a_station_s_user_can_append_but_not_rewrite(own, url):
+    """It runs whole cycles; the log, the pool and the identity it cannot change or delete."""
+    import psycopg
+
+    name = url.split("/")[3].split("?")[0]
+    with own.connect() as conn:
+        conn.execute("DROP ROLE IF EXISTS worker")
+        conn.execute("CREATE ROLE worker LOGIN")
+    with open_ledger(url, keys=KEYS, station="st1", create=Kind.TRAINING) as ledger:
+        ledger.permit_station("worker")
+    with open_ledger(own.url(name, user="worker"), keys=KEYS, station="st1", host="pc") as ledger:
+        fill(ledger, 3)
+        cycle = begin(ledger)
+        run_to(cycle, "closed")
+        cycle.end(Outcome.PASS)
+        assert ledger.check().findings == ()
+    with psycopg.connect(host=str(own.folder), user="worker", dbname=name, autocommit=True) as conn:
+        for statement in (
+            "UPDATE event SET operator = 'eve'",
+            "DELETE FROM event",
+            "DELETE FROM assignment",
+            "DELETE FROM token",
+            "TRUNCATE event",
+            "ALTER TABLE event DISABLE TRIGGER ALL",
+            "DROP TRIGGER event_no_update ON event",
+            "UPDATE meta SET value = 'production'",
+        ):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                conn.execute(statement)
+
+
+def test_a_file_has_no_users(tmp_path):
+    """Rights of its users are a server's business."""
+    with make(tmp_path) as ledger, pytest.raises(EolError) as error:
+        ledger.permit_station("worker")
+    assert error.value.code == "ledger.no_server"
