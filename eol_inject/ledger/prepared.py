@@ -59,7 +59,7 @@ class Prepared:
                 self._row = _named("Row", names)._make
             count = cursor.rowcount
         except conn.dialect.loaded_dbapi.Error as error:
-            raise _as_sqlalchemy(conn, error) from None
+            raise as_sqlalchemy(conn, error) from None
         finally:
             cursor.close()
         return count, None if found is None or self._row is None else self._row(found)
@@ -72,7 +72,7 @@ class Prepared:
         return compiled
 
 
-def _as_sqlalchemy(conn: sa.Connection, error: Any) -> sa.exc.DBAPIError:
+def as_sqlalchemy(conn: sa.Connection, error: Any) -> sa.exc.DBAPIError:
     """As ``Connection.execute`` would have raised it, the values left out."""
     lost = conn.dialect.is_disconnect(error, conn.connection.driver_connection, None)
     if lost:

@@ -21,6 +21,7 @@ from eol_inject.errors import EolError, StationError
 from eol_inject.ledger.database import Database
 from eol_inject.ledger.migrate import migrate
 from eol_inject.ledger.model import Finding
+from eol_inject.ledger.prepared import as_sqlalchemy
 
 APPLICATION_ID: Final = 0x454F4C49
 """``EOLI`` in the file's header: tells a ledger from any other SQLite file."""
@@ -230,4 +231,8 @@ def _prepare(connection: Any, record: object) -> None:
 
 def _begin(conn: sa.Connection) -> None:
     read_only = conn.get_execution_options().get("eol_read_only")
-    conn.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+    driver: Any = conn.connection.driver_connection
+    try:
+        driver.execute("BEGIN" if read_only else "BEGIN IMMEDIATE")
+    except sqlite3.Error as error:
+        raise as_sqlalchemy(conn, error) from None

@@ -96,7 +96,7 @@ class Witness:
                 if size and os.read(handle, 1) != b"\n":
                     text = b"\n" + text  # the last line was cut off by a crash
                 os.write(handle, text)
-                os.fsync(handle)
+                _to_disk(handle)
             finally:
                 os.close(handle)
         except OSError as error:
@@ -129,6 +129,10 @@ class Witness:
                 found = _parse(line)
                 if found is not None:
                     yield found
+
+
+# The line and the file's size, not the time of its change; macOS and Windows have only fsync.
+_to_disk: Final = getattr(os, "fdatasync", os.fsync)
 
 
 def _parse(line: bytes) -> dict[str, object] | None:
