@@ -130,6 +130,21 @@ def adopt(workplace: Workplace, *, reason: str, pin_file: str | None, as_json: b
 
 
 @click.command()
+@click.argument("user")
+@json_option
+@with_workplace
+def permit(workplace: Workplace, *, user: str, as_json: bool) -> Answer:
+    """Let a user of the PostgreSQL server work as a station.
+
+    That user can append to the log and never rewrite it. To be run by the owner of the tables,
+    again after an update of eol-inject.
+    """
+    with closing(workplace.open_ledger()) as ledger:
+        ledger.permit_station(user)
+    return Answer(data={"user": user}, lines=[f"{user} may work as a station."])
+
+
+@click.command()
 @_file
 @click.option(
     "--format",
@@ -229,4 +244,4 @@ def _progress(events: int) -> None:
         tell(f"{events} events checked")
 
 
-COMMANDS: Final = (backup, restore, replay, settle, adopt, check, export)
+COMMANDS: Final = (backup, restore, replay, settle, adopt, permit, check, export)

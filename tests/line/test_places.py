@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from eol_inject.cli import answer
@@ -45,6 +46,24 @@ def test_a_server_s_ledger_is_not_opened_with_new_keys(server_line: Line) -> Non
     assert (told.code, told.out["known"]) == (0, 10)
 
 
+def test_a_station_works_as_a_user_who_cannot_rewrite_the_log(
+    server_line: Line, server: postgres.Server
+) -> None:
+    """The owner permits the user; the user's station runs units and cannot touch an event."""
+    with server.connect() as conn:
+        conn.execute("DROP ROLE IF EXISTS station7")
+        conn.execute("CREATE ROLE station7 LOGIN")
+    assert server_line.type("ledger", "permit", "station7").code == 0
+    server_line.ledger = server_line.ledger.replace("line@", "station7@")
+    assert server_line.run(server_line.unit()).code == 0
+    with (
+        psycopg.connect(server_line.ledger, autocommit=True) as conn,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        conn.execute("UPDATE event SET operator = 'Eve'")
+    server_line.judge()
+
+
 def test_a_password_in_the_url_is_told_to_nobody(
     line: Line, server: postgres.Server, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -78,10 +97,9 @@ def test_a_pin_is_typed_without_echo(line: Line) -> None:
         assert child.stdout is not None
         assert b'"state": "writing"' in child.stdout.read()
         assert child.wait() == 0
-    with io.FileIO(keyboard) as rest:
-        # the other end is closed: Linux says so with an error
-        with contextlib.suppress(OSError):
-            said += rest.read(1000) or b""
+    # the other end is closed: Linux says so with an error
+    with io.FileIO(keyboard) as rest, contextlib.suppress(OSError):
+        said += rest.read(1000) or b""
     assert b"sesame" not in said
 
 
