@@ -214,8 +214,8 @@ _LOCK: Final = sa.text("SELECT pg_advisory_xact_lock(hashtextextended(:s, 4971))
 def connect(url: str) -> PostgresqlDatabase:
     """``postgresql://user@host/database``; the password by PGPASSWORD or a pgpass file.
 
-    Raises ``UsageError("ledger.bad_url")``, ``StationError``: ``ledger.unreachable``,
-    ``login_refused``, ``no_database``, ``unsafe_server``.
+    Raises ``UsageError``: ``ledger.bad_url``, ``no_driver``; ``StationError``:
+    ``ledger.unreachable``, ``login_refused``, ``no_database``, ``unsafe_server``.
     """
     try:
         parsed = sa.make_url(url)
@@ -223,7 +223,10 @@ def connect(url: str) -> PostgresqlDatabase:
         raise UsageError("ledger.bad_url", url="postgresql") from None
     if not parsed.database:
         raise UsageError("ledger.bad_url", url=parsed.set(password=None).render_as_string())
-    database = PostgresqlDatabase(parsed.set(drivername="postgresql+psycopg"))
+    try:
+        database = PostgresqlDatabase(parsed.set(drivername="postgresql+psycopg"))
+    except ImportError as error:
+        raise UsageError("ledger.no_driver") from error
     try:
         database.refuse_unsafe()
     except BaseException:

@@ -64,6 +64,16 @@ def test_a_station_works_as_a_user_who_cannot_rewrite_the_log(
     server_line.judge()
 
 
+def test_an_installation_without_the_driver_says_so(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """psycopg is an extra: what to install is told, not where the import failed."""
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    line.ledger = "postgresql://nobody@localhost/nowhere"
+    told = line.type("tokens", "lots")
+    assert (told.code, told.error) == (2, "ledger.no_driver")
+
+
 def test_a_password_in_the_url_is_told_to_nobody(
     line: Line, server: postgres.Server, capfd: pytest.CaptureFixture[str]
 ) -> None:
