@@ -130,8 +130,8 @@ COMMANDS: Final = (release, quarantine, clear, reinject, replace, scrap, rebind)
 
 
 def _answer(done: "Reworked") -> Answer:
-    state = done.state or "nothing reserved"
-    lines = [f"{done.unit}: {done.act} recorded; its token is {state}. {done.advice}".rstrip()]
+    state = f"token {done.state}" if done.state else "no token"
+    lines = [f"{done.unit}: {done.act} done ({state}). {done.advice}"]
     if done.hold:
         lines.append(f"The unit is {done.hold}.")
     if done.todos:

@@ -14,7 +14,7 @@ from eol_inject.ledger.moves import Place, move
 from eol_inject.ledger.people import Person
 from eol_inject.ledger.schema import assignment, event, meta, token
 from eol_inject.ledger.transitions import LIVE, Act, State, Who
-from eol_inject.ledger.witness import Handed
+from eol_inject.ledger.witness import Handed, Witness
 from eol_inject.unit import Unit
 
 _FLAG: Final = "unsettled:"
@@ -36,8 +36,8 @@ class Replayed:
 def refuse_unsettled(setup: Setup) -> None:
     """Raise ``StationError`` where tokens in use may look available.
 
-    ``ledger.behind_witness`` for this station's own memory, ``ledger.unsettled`` where another
-    station has not spoken yet.
+    ``ledger.behind_witness`` for this station's own memory, ``ledger.no_witness`` where it lost
+    that memory, ``ledger.unsettled`` where another station has not spoken yet.
     """
 
     def look(conn: sa.Connection) -> tuple[bool, list[str]]:
@@ -51,10 +51,19 @@ def refuse_unsettled(setup: Setup) -> None:
             setup.db.write(flag_all)
         raise StationError("ledger.behind_witness", station=station)
     if station in waiting:
+        _memory(setup)
         setup.db.write(lambda conn: _unflag(conn, station))
         waiting.remove(station)
     if waiting:
         raise StationError("ledger.unsettled", stations=", ".join(sorted(waiting)))
+
+
+def _memory(setup: Setup) -> Witness:
+    """This station's. A new computer under an old name has none: what it finds says nothing."""
+    witness = setup.witness
+    if witness is None or not witness.remembers():
+        raise StationError("ledger.no_witness")
+    return witness
 
 
 def flag_all(conn: sa.Connection, more: Iterable[str] = ()) -> None:
@@ -82,9 +91,7 @@ def replay(setup: Setup, by: Person, reason: str) -> Replayed:
     Raises ``StationError("ledger.replay_incomplete")`` where tokens are missing altogether: their
     source has to be imported again first.
     """
-    witness = setup.witness
-    if witness is None:
-        raise StationError("ledger.no_witness")
+    witness = _memory(setup)
     handed = list(witness.handed_out())
 
     def work(conn: sa.Connection) -> Replayed:
@@ -111,7 +118,8 @@ def settle(setup: Setup, station: str, by: Person, reason: str) -> None:
 
     Not for this one: what it remembers is replayed. Raises ``StationError("ledger.own_memory")``.
     """
-    if station == setup.info.station and setup.witness is not None:
+    memory = setup.witness
+    if station == setup.info.station and memory is not None and memory.remembers():
         raise StationError("ledger.own_memory", station=station)
 
     def work(conn: sa.Connection) -> None:

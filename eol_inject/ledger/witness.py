@@ -68,6 +68,10 @@ class Witness:
         """The ledger knows all that was handed out up to here, by whatever way."""
         self._append({"seq": head.seq, "hash": head.hash.hex(), "settled": True})
 
+    def remembers(self) -> bool:
+        """Whether there is any memory: a station that drew before, and has none, lost it."""
+        return self._last() is not None
+
     def behind(self, conn: sa.Connection) -> bool:
         """Whether the ledger lacks the last thing this station remembers."""
         last = self._last()

@@ -106,6 +106,24 @@ def test_a_lost_ledger_comes_back_from_its_backup(line: Line) -> None:
     line.judge()
 
 
+def test_a_station_that_lost_its_memory_draws_nothing_after_a_restore(line: Line) -> None:
+    """A new computer under the old name knows nothing: a lead has to vouch for it."""
+    finish(line, 1)
+    assert line.type("ledger", "backup", str(line.folder / "backup.db")).code == 0
+    finish(line, 2)
+    restore(line)
+    memory = Path(line.type("ledger", "show").out["memory"])
+    shutil.rmtree(memory)
+    waiting = line.unit()
+    for _ in range(2):
+        assert line.run(waiting).error == "ledger.no_witness"
+    assert line.type("ledger", "replay", *WHY).error == "ledger.no_witness"
+    assert line.run(waiting).error == "ledger.no_witness"
+    assert waiting.tokens(line.pool) == set()
+    assert line.type("ledger", "settle", "S1", *WHY).code == 0
+    assert line.run(waiting).code == 0
+
+
 def test_a_check_names_the_changed_row_and_what_was_cut_off(line: Line) -> None:
     """By the chain, and by an anchor that was kept elsewhere."""
     finish(line, 1)
