@@ -138,7 +138,17 @@ class CycleEnded:
     hint: str = ""
 
 
-Event = StepStarted | StepDone | Progress | Notice | UnitKnown | CycleEnded
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The slot waits for a person; ``what`` is the label or unit the question is about."""
+
+    seq: int
+    slot: str
+    question: "Question"
+    what: str
+
+
+Event = StepStarted | StepDone | Progress | Notice | UnitKnown | CycleEnded | Waiting
 
 Observer = Callable[[Event], None]
 """Takes each event as it happens, in the slot's thread; must be quick and must not raise."""
@@ -151,9 +161,19 @@ class Question(StrEnum):
     """What only a person can answer or do."""
 
     HOLD_BOOT = "hold_boot"
+    SCAN_BOARD = "scan_board"
     SCAN_LABEL = "scan_label"
+    SCAN_LABEL_ID = "scan_label_id"
     LABEL_PRINTED = "label_printed"
     DELETE_SOURCE = "delete_source"
+
+
+class Nobody:
+    """An ``Operator`` for where nobody can be asked."""
+
+    def ask(self, question: Question, **facts: str) -> str | None:
+        """No answer."""
+        return None
 
 
 class Operator(Protocol):

@@ -54,6 +54,8 @@ class CycleRecord:
     state: str = ""
     claim_tail: str = ""
     label: str = ""
+    label_id: str = ""
+    """Id and copy, as they stand on the label."""
     label_files: tuple[Path, ...] = ()
     steps: tuple[tuple[Step, float], ...] = ()
     notes: tuple[str, ...] = ()
@@ -74,6 +76,7 @@ def as_json(record: CycleRecord) -> dict[str, Any]:
         "state": record.state or None,
         "claim_tail": record.claim_tail or None,
         "label": record.label or None,
+        "label_id": record.label_id or None,
         "label_files": [str(path) for path in record.label_files],
         "steps": {step.value: round(seconds, 3) for step, seconds in record.steps},
         "notes": list(record.notes),

@@ -159,6 +159,11 @@ class Scanner(Protocol):
         """
         ...
 
+    @property
+    def ended(self) -> bool:
+        """Whether nothing will ever be scanned any more: its input came to an end."""
+        ...
+
     def close(self) -> None:
         """Give the port back."""
         ...
@@ -175,6 +180,11 @@ class SerialScanner:
         self._clock = clock
         self._splitter = Splitter(clock)
         self._readings: list[Reading] = []
+
+    @property
+    def ended(self) -> bool:
+        """A port has no end: it is there, or ``read`` raises."""
+        return False
 
     def read(self, timeout_s: float) -> Reading | None:
         """See ``Scanner``."""

@@ -13,8 +13,10 @@ _SENTENCES = {
     Question.HOLD_BOOT: (
         "Hold the unit's BOOT button, press and let go EN, let go BOOT. Then press Enter"
     ),
+    Question.SCAN_BOARD: "Scan the mark on the board",
     Question.SCAN_LABEL: "Scan the label on the unit",
-    Question.LABEL_PRINTED: "Was this label printed? ({label}) [y/n]",
+    Question.SCAN_LABEL_ID: "Scan or type the id on the label",
+    Question.LABEL_PRINTED: "Was the label {label} of {unit} printed? [y/n]",
     Question.DELETE_SOURCE: "{path} holds every AuthToken in the clear. Delete it now? [y/N]",
 }
 
@@ -22,12 +24,14 @@ _SENTENCES = {
 class Terminal:
     """An ``Operator`` at a terminal; ``ask`` returns None where there is none."""
 
-    def __init__(self, stdin: TextIO | None = None) -> None:
+    def __init__(self, stdin: TextIO | None = None, *, piped: bool = False) -> None:
         self._stdin = stdin or sys.stdin
+        self._piped = piped
+        """Standard input answers although it is no terminal."""
 
     def ask(self, question: Question, **facts: str) -> str | None:
         """The typed or scanned line, without its line end; None where nobody answers."""
-        if not self._stdin.isatty():
+        if not (self._piped or self._stdin.isatty()):
             return None
         sentence = _SENTENCES[question]
         for name, value in facts.items():

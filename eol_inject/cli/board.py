@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from typing import Final
 
 from eol_inject.cli.answer import tell
 from eol_inject.events import (
@@ -10,10 +11,21 @@ from eol_inject.events import (
     Notice,
     Observer,
     Progress,
+    Question,
     StepDone,
     StepStarted,
     UnitKnown,
+    Waiting,
 )
+
+_WAITS: Final = {
+    Question.HOLD_BOOT: "Hold BOOT, press EN",
+    Question.SCAN_BOARD: "Scan the mark on the board",
+    Question.SCAN_LABEL: "Stick label {what} on this unit, then scan it",
+    Question.SCAN_LABEL_ID: "Another copy exists: scan or type the id on this label",
+    Question.LABEL_PRINTED: "Look at the printer: did label {what} come out?",
+    Question.DELETE_SOURCE: "Delete the source?",
+}
 
 
 def observer(*, events: bool, quiet: bool) -> Observer:
@@ -42,3 +54,5 @@ def _line(event: Event) -> None:
             tell(f"[{slot}] unit {unit} ({chip})")
         case Notice(slot=slot, text=text):
             tell(f"[{slot}] note: {text}")
+        case Waiting(slot=slot, question=question, what=what):
+            tell(f"[{slot}] >>> {_WAITS[question].format(what=what)}")

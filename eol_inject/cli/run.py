@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,10 @@ from eol_inject.cli.common import (
     profile_option,
     with_workplace,
 )
+from eol_inject.cli.scanners import TTY, scanner_of, scanner_option
+from eol_inject.errors import RecordError
 from eol_inject.events import Outcome
+from eol_inject.scan import unwrap
 
 if TYPE_CHECKING:
     from eol_inject.report import CycleRecord
@@ -39,6 +42,12 @@ _WORST_FIRST = (
 @port_option
 @lot_option
 @printer_option
+@scanner_option
+@click.option(
+    "--label-later",
+    is_flag=True,
+    help="Print no labels: units stay verified for `eol-inject label sheet`.",
+)
 @click.option("--once", is_flag=True, help="One unit, then end with its exit code.")
 @click.option("--slot", default="1", show_default=True, help="Name of this fixture position.")
 @json_option
@@ -50,6 +59,8 @@ def run(
     port: str,
     lot: str,
     printer: str | None,
+    scanner: str | None,
+    label_later: bool,
     once: bool,
     slot: str,
     as_json: bool,
@@ -57,17 +68,23 @@ def run(
 ) -> Answer:
     """Run the line: inject, verify and label units.
 
-    Without --printer the labels become PDF and PNG files in ./labels. Without --once every Enter
-    (or line on standard input) starts the next unit; Ctrl-C or the end of input ends the run.
+    Without --printer the labels become PDF and PNG files in ./labels. With a real one a unit is
+    closed when its own label was scanned, unless its profile says otherwise. Without --once every
+    Enter (or line on standard input) starts the next unit; Ctrl-C or the end of input ends the run.
     """
     from eol_inject import profiles, report
     from eol_inject.cli import board
+    from eol_inject.cli.asking import Terminal
     from eol_inject.station.bench import open_bench
     from eol_inject.station.cycle import run_cycle
 
     records: list[CycleRecord] = []
     product = profiles.load(profile)
-    with closing(workplace.open_ledger()) as ledger:
+    reader = scanner_of(scanner)
+    with ExitStack() as ends:
+        ledger = ends.enter_context(closing(workplace.open_ledger()))
+        if reader is not None:
+            ends.enter_context(closing(reader))
         bench = open_bench(
             product,
             ledger,
@@ -76,6 +93,9 @@ def run(
             lot=lot,
             printer=printer or str(Path.cwd() / "labels"),
             observe=board.observer(events=events, quiet=as_json),
+            scanner=reader,
+            person=Terminal(piped=scanner == TTY),
+            label_later=label_later,
         )
         for _ in units(once=once):
             record = run_cycle(bench, slot=slot, port=port)
@@ -114,4 +134,8 @@ def units(*, once: bool) -> Iterator[None]:
             return
         if not line:
             return
+        if unwrap(line).claim is not None:
+            stray = RecordError("label.scan_between")
+            tell(f"{stray} {stray.hint}")
+            continue
         yield

@@ -5,7 +5,7 @@ Places are millimetres from the label's top left corner; the renderer turns them
 
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from eol_inject.specs import Spec
 
@@ -13,10 +13,28 @@ LEAST_MODULE_DOTS: Final = 4
 """Printer dots per QR module: 3 fails under dot gain, 4 holds (Denso Wave advises 4 or more)."""
 
 
+LabelKind = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,12}$")]
+
+
 class LabelSpec(Spec):
     """Which template the claim label uses."""
 
     template: str = Field(description="Name of a file in label_templates/, without .toml")
+    confirm: Literal["scan", "pair", "printer", "none"] | None = Field(
+        None,
+        description="What closes a unit: its label scanned; first the board's mark, then its "
+        "label; the printer's word; nothing. Default: scan with a printer, none with file:",
+    )
+    scan_timeout_s: float = Field(300, gt=0, le=86400, description="How long a slot waits")
+    also: dict[LabelKind, str] = Field(
+        default_factory=dict, description="Further labels of a unit, such as box: kind = template"
+    )
+
+    @model_validator(mode="after")
+    def _unit_has_one(self) -> Self:
+        if "unit" in self.also:
+            raise ValueError("the unit's own label is `template`: give the other kind another name")
+        return self
 
 
 class SheetSpec(Spec):

@@ -47,6 +47,9 @@ _VERIFIED: Final = (
 )
 
 
+_OUT: Final = {CopyState.CONFIRMED, CopyState.APPLIED}
+
+
 @dataclass(frozen=True, slots=True)
 class Sheeted:
     """One label of a sheet: whose it is, and what is committed about it."""
@@ -113,7 +116,9 @@ class LabelDesk(Desk):
 
         self._setup.db.write(work)
 
-    def finish_sheet(self, batch: str, *, closing: bool) -> tuple[CopyRecord, ...]:
+    def finish_sheet(
+        self, batch: str, *, closing: bool, kinds: Sequence[str] = (UNIT,)
+    ) -> tuple[CopyRecord, ...]:
         """The sheet's file is there; ``closing``: that is all the proof this product asks for."""
 
         def work(conn: sa.Connection) -> tuple[CopyRecord, ...]:
@@ -124,13 +129,22 @@ class LabelDesk(Desk):
                 if one.state is CopyState.INTENT:
                     labels.change(conn, self._setup, one, target, entry)
                     if closing:
-                        self._close(conn, one)
+                        self._close(conn, one, kinds, enough=_OUT)
             return labels.of_batch(conn, batch)
 
         return self._setup.db.write(work)
 
-    def close_by_scan(self, code: str) -> CopyRecord:
-        """The label ``code`` was seen on its unit: that closes it.
+    def close_printed(self, code: str, kinds: Sequence[str] = (UNIT,)) -> None:
+        """The label ``code`` came out, which is all the proof this product asks for."""
+
+        def work(conn: sa.Connection) -> None:
+            people.require(conn, self._setup, self._by, Who.OPERATOR, "label print")
+            self._close(conn, labels.one_by_code(conn, code), kinds, enough=_OUT)
+
+        self._setup.db.write(work)
+
+    def close_by_scan(self, code: str, kinds: Sequence[str] = (UNIT,)) -> CopyRecord:
+        """The label ``code`` was seen on its unit: that closes it, once every kind was.
 
         Raises ``UnitError``: ``ledger.unknown_label``, ``label_moves`` for a void copy.
         """
@@ -141,13 +155,18 @@ class LabelDesk(Desk):
             if one.state is not CopyState.APPLIED:
                 entry = Entry("label", operator=self._by.name)
                 labels.change(conn, self._setup, one, CopyState.APPLIED, entry)
-            self._close(conn, one)
+            self._close(conn, one, kinds, enough={CopyState.APPLIED})
             return labels.one_by_code(conn, code)
 
         return self._setup.db.write(work)
 
-    def _close(self, conn: sa.Connection, one: CopyRecord) -> None:
-        """Every kind that the profile requires has to be there: a sheet has the only one."""
+    def _close(
+        self, conn: sa.Connection, one: CopyRecord, kinds: Sequence[str], *, enough: set[CopyState]
+    ) -> None:
+        """Label and close, once every kind that the product requires got far enough."""
+        copies = labels.of_assignment(conn, one.assignment)
+        if not {each.kind for each in copies if each.state in enough} >= set(kinds):
+            return
         row = conn.execute(sa.select(assignment).where(assignment.c.id == one.assignment)).one()
         place = Place(row.id, row.token, row.unit, State(row.state))
         _refuse_held(conn, row.unit)

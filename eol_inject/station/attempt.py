@@ -30,6 +30,9 @@ class Attempt:
     proven: Proven | None = None
     state: str = ""
     label: str = ""
+    label_id: str = ""
+    """Id and copy of the last label."""
+    label_digest: str = ""
     label_files: tuple[Path, ...] = ()
     resumed: bool = False
     facts: CycleFacts = field(init=False)
@@ -86,6 +89,7 @@ class Attempt:
             state=self.state,
             claim_tail=self.proven.claim.tail if self.proven else "",
             label=self.label,
+            label_id=self.label_id,
             label_files=self.label_files,
             steps=tuple(self.teller.steps),
             notes=tuple(self.teller.notes),

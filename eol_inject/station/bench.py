@@ -1,21 +1,40 @@
 """What a run holds open for all its cycles, frozen when the run starts."""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from enum import StrEnum
 
 from eol_inject.device import Device, open_device
 from eol_inject.errors import UsageError
-from eol_inject.events import Observer
+from eol_inject.events import Nobody, Observer, Operator
 from eol_inject.image import firmware
 from eol_inject.image.firmware import Firmware
 from eol_inject.image.spec import NvsSpec, RecordSpec
 from eol_inject.label import Printer, Template, check_template, load_template, open_printer
+from eol_inject.label.printers import scheme_of
 from eol_inject.ledger import Ledger
+from eol_inject.ledger.label_states import UNIT
 from eol_inject.ledger.model import Kind
 from eol_inject.profiles import Profile, form_of
+from eol_inject.scan import Scanner
 from eol_inject.verify.spec import RegionAt, Where
+
+
+class Confirm(StrEnum):
+    """What has to be seen of a label before its unit is closed."""
+
+    SCAN = "scan"
+    PAIR = "pair"
+    """First the mark on the board, then the label."""
+    PRINTER = "printer"
+    NONE = "none"
+
+    @property
+    def by_scan(self) -> bool:
+        """Whether a person's scan is the proof."""
+        return self in {Confirm.SCAN, Confirm.PAIR}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +54,24 @@ class Bench:
     observe: Observer
     open_device: Callable[[str], Device]
     """Opens the unit behind a port URL, as the profile says."""
+    confirm: Confirm = Confirm.NONE
+    also: Mapping[str, Template] = field(default_factory=dict)
+    """Templates of a unit's further labels, by kind."""
+    scanner: Scanner | None = None
+    scan_timeout_s: float = 300.0
+    person: Operator = field(default_factory=Nobody)
+    """Who is asked what only a person can see."""
+    label_later: bool = False
+    """Units stay verified: their labels come from sheets."""
     clock: Callable[[], float] = time.monotonic
     """Seconds that never go back."""
     today: Callable[[], date] = lambda: datetime.now(UTC).astimezone().date()
     """For the date on the label: the station's own day."""
+
+    @property
+    def templates(self) -> dict[str, Template]:
+        """Every label that a unit needs, by kind, in the order of printing."""
+        return {UNIT: self.template, **self.also}
 
     @property
     def watermark(self) -> str | None:
@@ -55,23 +88,32 @@ def open_bench(
     lot: str,
     printer: str,
     observe: Observer,
+    scanner: Scanner | None = None,
+    person: Operator | None = None,
+    label_later: bool = False,
 ) -> Bench:
     """Judge the profile's files and template and put the ends together; ``printer`` is a URL.
 
-    Raises ``UsageError``: ``profile.no_label``, and what image and label raise.
+    Raises ``UsageError``: ``profile.no_label``, ``label.no_scanner``, and what image and label
+    raise.
     """
     spec = profile.spec
     if spec.label is None:
         raise UsageError("profile.no_label", profile=profile.name)
-    template = load_template(spec.label.template)
+    names = {UNIT: spec.label.template, **spec.label.also}
+    templates = {kind: load_template(name) for kind, name in names.items()}
     # what is the same on every label is tried now: no unit is written that could not be labelled
-    check_template(
-        template,
-        profile.public_fields,
-        organization=spec.product.organization,
-        known=known_texts(profile) | {"lot": lot},
-        watermark=watermark_of(ledger.info.kind),
-    )
+    for template in templates.values():
+        check_template(
+            template,
+            profile.public_fields,
+            organization=spec.product.organization,
+            known=known_texts(profile) | {"lot": lot},
+            watermark=watermark_of(ledger.info.kind),
+        )
+    confirm = confirm_of(profile, printer)
+    if confirm.by_scan and scanner is None and not label_later:
+        raise UsageError("label.no_scanner", confirm=confirm.value)
     files = load_firmware(profile)
     return Bench(
         station=station,
@@ -79,13 +121,27 @@ def open_bench(
         profile=profile,
         firmware=files,
         where=where(profile, files),
-        template=template,
+        template=templates.pop(UNIT),
         ledger=ledger,
         printer=open_printer(printer),
         lot=lot,
         observe=observe,
         open_device=lambda port: open_device(port, spec.device),
+        confirm=confirm,
+        also=templates,
+        scanner=scanner,
+        scan_timeout_s=spec.label.scan_timeout_s,
+        person=person or Nobody(),
+        label_later=label_later,
     )
+
+
+def confirm_of(profile: Profile, printer: str) -> Confirm:
+    """As the profile says; without a word of it, a real printer's labels are scanned."""
+    label = profile.spec.label
+    if label is not None and label.confirm is not None:
+        return Confirm(label.confirm)
+    return Confirm.NONE if scheme_of(printer) == "file" else Confirm.SCAN
 
 
 def watermark_of(kind: Kind) -> str | None:

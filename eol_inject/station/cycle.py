@@ -18,7 +18,7 @@ from eol_inject.station.attempt import Attempt
 from eol_inject.station.bench import Bench
 from eol_inject.station.resume import Next, decide
 from eol_inject.station.teller import Teller
-from eol_inject.unit import Proof, Proven, Unit
+from eol_inject.unit import Proof, Unit
 from eol_inject.verify import Findings, Holding
 
 
@@ -48,6 +48,7 @@ def _cycle(bench: Bench, attempt: Attempt) -> None:
             identity = device.identify()
             attempt.identified(identity)
             identity.security.refuse_if_secured()
+        labelling.one_at_a_time(bench, identity.unit)
         cycle = attempt.take(identity.unit)
         standing = cycle.standing(bench.profile.spec.product.role)
         may_clear = rework.may_clear_itself(bench, cycle, standing)
@@ -87,9 +88,16 @@ def _cycle(bench: Bench, attempt: Attempt) -> None:
                 boot_check.run(device, bench.profile.spec.boot, identity.unit)
         with step(Step.IDENTIFY_AGAIN):
             device.identify()  # device.unit_changed unless it is still the same (line-failures 10)
-    if standing.state is not State.LABELLED:
-        _label(bench, attempt, cycle, attempt.proven)
-    with step(Step.CLOSE):
+    if not bench.label_later:
+        _finish(bench, attempt, cycle, labelled=standing.state is State.LABELLED)
+
+
+def _finish(bench: Bench, attempt: Attempt, cycle: Cycle, *, labelled: bool) -> None:
+    """Label and close. A label that is missing leaves the unit verified."""
+    if attempt.proven is not None and not labelled:
+        labelling.label_unit(bench, attempt, cycle, attempt.proven)
+        attempt.state = State.LABELLED
+    with attempt.teller.step(Step.CLOSE):
         cycle.close()
         attempt.state = State.CLOSED
 
@@ -140,17 +148,6 @@ def _erase(device: Device, unit: Unit, stale: tuple[tuple[int, int], ...]) -> No
     """A saved configuration that would beat the token goes, where the profile says so."""
     for address, size in stale:
         device.erase(unit, address, size)
-
-
-def _label(bench: Bench, attempt: Attempt, cycle: Cycle, proven: Proven) -> None:
-    """Render and print. A label that did not come out leaves the unit verified."""
-    with attempt.teller.step(Step.RENDER):
-        label = labelling.render_label(bench, proven)
-    with attempt.teller.step(Step.PRINT):
-        printed = labelling.print_label(bench, label, proven, cycle)
-        attempt.label = printed.outcome.value
-        attempt.label_files = printed.files
-        attempt.state = State.LABELLED
 
 
 def _where(bug: Exception) -> str:

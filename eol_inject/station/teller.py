@@ -10,10 +10,12 @@ from eol_inject.events import (
     Observer,
     Outcome,
     Progress,
+    Question,
     Step,
     StepDone,
     StepStarted,
     UnitKnown,
+    Waiting,
 )
 
 
@@ -63,6 +65,10 @@ class Teller:
         """Something worth knowing that stops nothing."""
         self.notes.append(text)
         self._observe(Notice(self._next(), self.slot, code, text))
+
+    def waiting(self, question: Question, what: str) -> None:
+        """Nothing goes on before a person answers."""
+        self._observe(Waiting(self._next(), self.slot, question, what))
 
     def ended(self, unit: str, outcome: Outcome, error: EolError | None) -> None:
         """The verdict."""

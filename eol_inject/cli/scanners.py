@@ -1,0 +1,58 @@
+"""The scanner at the station: on a port, or one that types like a keyboard."""
+
+import sys
+from typing import TYPE_CHECKING, Final, TextIO
+
+import click
+
+from eol_inject.scan import Reading, open_scanner, unwrap
+
+if TYPE_CHECKING:
+    from eol_inject.scan import Scanner
+
+TTY: Final = "tty"
+scanner_option = click.option(
+    "--scanner",
+    metavar="URL|tty",
+    help="Label scanner: a serial port (/dev/ttyACM0, COM7), or tty for one that types; default: "
+    "tty at a terminal.",
+)
+
+
+class KeyboardScanner:
+    """Lines from standard input: a scanner that types, or a person who does."""
+
+    def __init__(self, stdin: TextIO | None = None) -> None:
+        self._stdin = stdin or sys.stdin
+        self._ended = False
+
+    @property
+    def ended(self) -> bool:
+        """Whether standard input came to its end."""
+        return self._ended
+
+    def read(self, timeout_s: float) -> Reading | None:
+        """The next line that says something; a keyboard has no timeout, but Ctrl-C ends it.
+
+        Nothing at all for ``timeout_s`` of 0: what was typed before cannot be told apart.
+        """
+        while timeout_s > 0 and not self._ended:
+            line = self._stdin.readline()
+            self._ended = not line
+            reading = unwrap(line.strip(" "))
+            if reading.text:
+                return reading
+        return None
+
+    def close(self) -> None:
+        """Standard input stays open."""
+
+
+def scanner_of(url: str | None) -> "Scanner | None":
+    """The scanner that the option names; None where there is none.
+
+    Raises ``StationError("label.scanner_gone")``.
+    """
+    if url == TTY or (url is None and sys.stdin.isatty()):
+        return KeyboardScanner()
+    return None if url is None else open_scanner(url)
