@@ -141,6 +141,30 @@ def test_after_success_the_token_is_in_the_unit_and_nowhere_else(home: Home) -> 
     assert home.everywhere() == []
 
 
+def test_rework_and_keeping_the_ledger_leave_the_token_nowhere(home: Home) -> None:
+    """Rework by a scanned label, backup, export, check, support bundle; and the PIN as little."""
+    home.import_canary()
+    assert home.run(*home.line(home.port)) == 0, home.said
+    pin, why = Canary("the-pin-of-ada-4711"), ("--reason", "why", "--operator", "Ada")
+    training = ("--training", "--json")
+    for command, typed in (
+        (("ledger", "people", "add", "Ada", "--role", "admin", "--new-pin-file", "-"), ""),
+        (("unit", "quarantine", "-", *why, "--pin-file", "-"), f"]Q1{CLAIM}+1\n"),
+        (("unit", "clear", "-", *why, "--pin-file", "-"), f"{CLAIM}+1\n"),
+        (("tokens", "revoke", "-", *why, "--pin-file", "-"), f"{CLAIM}+1\n"),
+        (("tokens", "todo"), ""),
+        (("ledger", "backup", "backup.db"), ""),
+        (("ledger", "export", "tokens.csv", "--format", "csv"), ""),
+        (("ledger", "check", "--anchor", "anchors"), ""),
+        (("support", "bundle", "bundle.zip"), ""),
+    ):
+        stdin = f"{typed}the-pin-of-ada-4711\n".encode()
+        assert home.run(*command, *training, stdin=stdin) == 0, home.said
+    assert home.everywhere() == []
+    assert pin.in_folders([home.folder]) == []
+    assert pin.in_bytes(b"\n".join(home.said), "output") == []
+
+
 @pytest.mark.parametrize("fault", ["unplug@write:40960,x1", "wrong_md5", "swap@write:40960,x1"])
 def test_after_a_fault_the_token_is_nowhere_but_in_the_unit(home: Home, fault: str) -> None:
     """What stops in the middle of a write tells why, in a code and a sentence without a value."""

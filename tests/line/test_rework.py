@@ -314,5 +314,9 @@ def test_json_of_rework_names_no_claim_code(line: Line, scan: Scanner) -> None:
     told = line.type("unit", "clear", code, *WHY)
     assert (told.code, told.error) == (2, "ledger.claim_in_arguments")
     assert code not in json.dumps(told.out)
+    (token,) = unit.tokens(line.pool)
+    told = line.type("unit", "show", token)
+    assert (told.code, told.error) == (2, "ledger.unknown_unit")
+    assert token not in json.dumps(told.out)
     scan(code.swapcase() + "\n")
     assert line.type("unit", "show", "-").error == "ledger.scan_misread"
