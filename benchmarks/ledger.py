@@ -6,7 +6,7 @@ Figures (medians of one run): ``reserve_per_s`` and ``reserve_vs_bare`` (SQLite,
 memory outside the database included), ``reserve_flatness`` (time of one reservation with
 ``--tokens`` in the pool, over that with 1,000), ``import_vs_bare`` and ``import_peak_mb``
 (``--tokens`` from a CSV), ``import_again_vs_first``, ``pg_p99_ms`` and ``pg_duplicates``
-(PostgreSQL, 32 stations of two slots' worth of work), ``check_s`` (``ledger check`` on 1,000,000
+(PostgreSQL, 32 stations at sixteen times a line's pace), ``check_s`` (``ledger check`` on 1,000,000
 events).
 """
 
@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -34,6 +35,15 @@ from eol_inject.unit import AuthToken, ClaimCode, Identifier, StaticToken, Unit 
 
 KEYS = Keys(bytes(range(32)), bytes(range(32, 64)))
 PRODUCT, LOT, ORGANIZATION = "TMPL1", "lot-1", 7
+PACE_S = 0.5
+"""Seconds between two units at each of 32 stations: a sixteenth of a real line's eight."""
+
+COMPARED = (
+    "reserve: against a bare sqlite3 script doing the same two writes in the clear, "
+    "synchronous=FULL; import: against a bare csv + executemany script in the clear; "
+    f"pg_p99_ms: 32 processes, each a unit every {PACE_S} s; "
+    "pg_saturated_*: the same processes in a closed loop without a pause"
+)
 
 
 def write_csv(path: Path, count: int) -> None:
@@ -186,10 +196,23 @@ def _child(call: list[str]) -> tuple[float, float]:
     return float(out[0]), float(out[1])
 
 
-def _station(url: str, number: int, count: int, out: "multiprocessing.Queue[object]") -> None:
+def _station(
+    url: str,
+    number: int,
+    count: int,
+    every_s: float,
+    *,
+    ready: "Barrier",
+    out: "multiprocessing.Queue[object]",
+) -> None:
     times, tokens = [], []
+    first = int(every_s > 0) * 500_000
     with opened(url, station=f"st{number}") as ledger:
-        for index in range(count):
+        ready.wait()  # starting 32 interpreters is not what is measured
+        due = time.monotonic() + every_s * number / 32
+        for index in range(first, first + count):
+            time.sleep(max(0.0, due - time.monotonic()))
+            due += every_s
             cycle = ledger.begin_cycle(
                 mac(number * 1_000_000 + index), slot="A", operator="b", traceability=CycleFacts()
             )
@@ -200,30 +223,41 @@ def _station(url: str, number: int, count: int, out: "multiprocessing.Queue[obje
     out.put((times, tokens))
 
 
+def _run_stations(url: str, stations: int, count: int, every_s: float) -> tuple[list[float], float]:
+    """Seconds of each reservation, sorted, and of the whole."""
+    queue: multiprocessing.Queue[object] = multiprocessing.Queue()
+    ready = multiprocessing.Barrier(stations + 1)
+    running = [
+        multiprocessing.Process(
+            target=_station,
+            args=(url, number, count, every_s),
+            kwargs={"ready": ready, "out": queue},
+        )
+        for number in range(stations)
+    ]
+    for one in running:
+        one.start()
+    ready.wait()
+    start = time.perf_counter()
+    results = [queue.get() for _ in running]
+    for one in running:
+        one.join()
+    took = time.perf_counter() - start
+    return sorted(t for result in results for t in result[0]), took  # type: ignore[index]
+
+
 def measure_postgresql(folder: Path, reserved: int, stations: int = 32) -> dict[str, float]:
-    """So many reservations by so many processes from one pool."""
+    """Many processes on one pool: first as fast as they can, then sixteen times a line's pace."""
     from tests.support import postgres
 
     source = folder / "pg.csv"
-    write_csv(source, reserved)
+    paced = max(reserved // stations // 20, 20)
+    write_csv(source, reserved + paced * stations)
     with postgres.running() as server:
         url = server.create("ledger")
         import_s = import_all(url, source)
-        queue: multiprocessing.Queue[object] = multiprocessing.Queue()
-        running = [
-            multiprocessing.Process(
-                target=_station, args=(url, number, reserved // stations, queue)
-            )
-            for number in range(stations)
-        ]
-        start = time.perf_counter()
-        for one in running:
-            one.start()
-        results = [queue.get() for _ in running]
-        for one in running:
-            one.join()
-        took = time.perf_counter() - start
-        times = sorted(t for result in results for t in result[0])  # type: ignore[index]
+        rushed, took = _run_stations(url, stations, reserved // stations, 0.0)
+        times, _ = _run_stations(url, stations, paced, PACE_S)
         with server.connect("ledger") as conn:
             doubles = conn.execute(
                 "SELECT count(*) FROM (SELECT token FROM assignment GROUP BY token"
@@ -232,8 +266,10 @@ def measure_postgresql(folder: Path, reserved: int, stations: int = 32) -> dict[
     return {
         "pg_p99_ms": times[int(len(times) * 0.99)] * 1000,
         "pg_p50_ms": statistics.median(times) * 1000,
-        "pg_reserved": len(times),
-        "pg_per_s": len(times) / took,
+        "pg_saturated_p99_ms": rushed[int(len(rushed) * 0.99)] * 1000,
+        "pg_saturated_p50_ms": statistics.median(rushed) * 1000,
+        "pg_reserved": len(rushed) + len(times),
+        "pg_saturated_per_s": len(rushed) / took,
         "pg_duplicates": doubles,
         "pg_import_s": import_s,
     }
@@ -274,8 +310,11 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--pg", type=int, default=100_000, help="reservations on PostgreSQL")
     parser.add_argument("--only", default="import,reserve,check,pg")
+    parser.add_argument("--quick", action="store_true", help="a fiftieth of everything")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    if options.quick:
+        options.tokens, options.events, options.pg = 20_000, 20_000, 2_000
     wanted = set(options.only.split(","))
     figures: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as name:
@@ -290,7 +329,7 @@ def main() -> None:
         if "pg" in wanted:
             figures |= measure_postgresql(folder, options.pg)
     if options.json:
-        print(json.dumps(figures))
+        print(json.dumps(figures | {"compared": COMPARED}))
     else:
         for figure, value in figures.items():
             print(f"{figure:24} {value:,.3f}")
