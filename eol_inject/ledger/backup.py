@@ -7,6 +7,7 @@ it until every station has compared its own memory (``settling``).
 
 import os
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -58,31 +59,59 @@ def backup(setup: Setup, path: Path) -> Backup:
     return Backup(path, setup.info.id, events)
 
 
-def into_file(path: Path, target: Path) -> Path | None:
+def into_file(path: Path, target: Path, mark: Callable[[Path], None]) -> Path | None:
     """Put the backup at ``path`` where ``target`` is; the answer is where the old file went.
 
-    Raises ``StationError``: ``ledger.foreign``, ``corrupt``, ``no_folder``; ``UsageError``:
-    ``ledger.another_ledger`` where ``target`` is not an older or newer state of the same one.
+    ``mark`` is given the new file before it takes that place: a restored ledger never stands there
+    unmarked, whatever stops us in between. Raises ``StationError``: ``ledger.foreign``,
+    ``corrupt``, ``no_folder``; ``UsageError``: ``ledger.another_ledger`` where ``target`` is not an
+    older or newer state of the same one.
     """
     there = _identity(path)
-    kept = None
-    if target.exists() and target.stat().st_size:
-        if _identity(target) != there:
-            raise UsageError("ledger.another_ledger", path=str(target))
-        kept = _free_name(target)
-        _checkpoint(target)
-        target.rename(kept)
-    for suffix in ("-wal", "-shm"):
-        target.with_name(target.name + suffix).unlink(missing_ok=True)
+    stands = target.exists() and target.stat().st_size > 0
+    if stands and _identity_if_sound(target) not in (there, None):
+        raise UsageError("ledger.another_ledger", path=str(target))
+    fresh = target.with_name(target.name + ".restoring")
     try:
-        os.close(os.open(target, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600))
-    except OSError as error:
-        raise StationError(
-            "ledger.no_folder", path=str(target), why=error.strerror or ""
-        ) from error
-    _copy_file(path, target)
-    _seal(target)
+        try:
+            os.close(os.open(fresh, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600))
+        except OSError as error:
+            raise StationError(
+                "ledger.no_folder", path=str(fresh), why=error.strerror or ""
+            ) from error
+        _copy_file(path, fresh)
+        mark(fresh)
+        _seal(fresh)
+    except BaseException:
+        for one in _with_logs(fresh):
+            one.unlink(missing_ok=True)
+        raise
+    kept = _move_away(target) if stands else None
+    fresh.replace(target)
     return kept
+
+
+def _identity_if_sound(target: Path) -> str | None:
+    """None for a damaged ledger: that is what a backup is for."""
+    try:
+        return _identity(target)
+    except StationError as error:
+        if error.code != "ledger.corrupt":
+            raise
+        return None
+
+
+def _move_away(target: Path) -> Path:
+    """With its log, which may hold what the file lacks."""
+    kept = _free_name(target)
+    for old, new in zip(_with_logs(target), _with_logs(kept), strict=True):
+        if old.exists():
+            old.rename(new)
+    return kept
+
+
+def _with_logs(path: Path) -> tuple[Path, ...]:
+    return tuple(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm", ""))
 
 
 def into_database(conn: sa.Connection, path: Path) -> None:
@@ -103,6 +132,7 @@ def into_database(conn: sa.Connection, path: Path) -> None:
             _restart_sequences(conn)
     finally:
         source.close()
+    flag_all(conn)
 
 
 def stations_in(path: Path) -> set[str]:
@@ -230,11 +260,6 @@ def _identity(path: Path) -> str:
     if found is None:
         raise StationError("ledger.foreign")
     return str(found)
-
-
-def _checkpoint(path: Path) -> None:
-    with _raw(path) as conn:
-        conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _free_name(path: Path) -> Path:

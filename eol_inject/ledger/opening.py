@@ -86,9 +86,16 @@ def restore(
     """
     from eol_inject.ledger import backup
 
+    def mark(where: str, replaced: set[str]) -> None:
+        with opener(where, keys=keys, station=station) as ledger:
+            ledger.mark_restored(operator, path, replaced)
+
+    opener = open_sqlite if url.startswith(_SQLITE) else open_postgresql
     kept = None
     if url.startswith(_SQLITE):
-        kept = backup.into_file(path, Path(url.removeprefix(_SQLITE)))
+        target = Path(url.removeprefix(_SQLITE))
+        drew = backup.stations_in(target)
+        kept = backup.into_file(path, target, lambda fresh: mark(f"{_SQLITE}{fresh}", drew))
     else:
         from eol_inject.ledger import postgresql
 
@@ -97,9 +104,7 @@ def restore(
             database.write(lambda conn: backup.into_database(conn, path))
         finally:
             database.close()
-    opener = open_sqlite if url.startswith(_SQLITE) else open_postgresql
-    with opener(url, keys=keys, station=station) as ledger:
-        ledger.mark_restored(operator, path, backup.stations_in(kept) if kept else set())
+        mark(url, set())
     with opener(url, keys=keys, station=station) as ledger:
         return ledger.info, kept
 

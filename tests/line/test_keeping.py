@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from eol_inject.ledger import Keys
 from tests.line.conftest import Line, Scanner, Told
 
 WHY = ("--reason", "a test")
@@ -89,6 +90,40 @@ def test_a_backup_is_never_written_over_and_a_foreign_file_never_restored(line: 
     (line.folder / "junk").write_bytes(b"junk" * 2000)
     assert line.type("ledger", "restore", str(line.folder / "junk")).error == "ledger.foreign"
     finish(line, 1)
+
+
+def test_a_restore_with_other_keys_changes_nothing(line: Line) -> None:
+    """It is refused before the backup takes the ledger's place."""
+    finish(line, 1)
+    assert line.type("ledger", "backup", str(line.folder / "backup.db")).code == 0
+    finish(line, 1)
+    key = line.folder / "ledger.key"
+    kept = key.rename(line.folder / "kept.key")
+    key.write_text(Keys.new().to_text(), "ascii")
+    key.chmod(0o600)
+    told = line.type("ledger", "restore", str(line.folder / "backup.db"))
+    assert (told.code, told.error) == (3, "ledger.wrong_key")
+    kept.rename(key)
+    assert not list(line.folder.glob("*restor*"))
+    finish(line, 1)
+    line.judge()
+
+
+def test_a_damaged_ledger_gives_way_to_its_backup(line: Line) -> None:
+    """The damaged file is kept, and nothing is drawn before the memory was replayed."""
+    finish(line, 1)
+    assert line.type("ledger", "backup", str(line.folder / "backup.db")).code == 0
+    finish(line, 1)
+    file = line.folder / "ledger.db"
+    file.write_bytes(file.read_bytes()[:9000])
+    for suffix in ("-wal", "-shm"):
+        file.with_name(file.name + suffix).unlink(missing_ok=True)
+    assert line.run(line.unit()).error == "ledger.corrupt"
+    restore(line)
+    assert line.run(line.unit()).error == "ledger.behind_witness"
+    assert line.type("ledger", "replay", *WHY).out["replayed"] == 1
+    finish(line, 1)
+    line.judge()
 
 
 def test_a_lost_ledger_comes_back_from_its_backup(line: Line) -> None:
