@@ -3,7 +3,7 @@
 Reads only: nothing is reserved, written or labelled, and the token itself is never told.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from eol_inject import verify
 from eol_inject.device import Device
@@ -11,6 +11,8 @@ from eol_inject.errors import EolError, RecordError, UnitError
 from eol_inject.image.firmware import Firmware
 from eol_inject.ledger import Holder, LabelState, Ledger, State
 from eol_inject.report import Failure
+from eol_inject.scan import Reading
+from eol_inject.station.scanning import judge_stuck
 from eol_inject.unit import Unit
 from eol_inject.verify import Findings, Holding, Where
 
@@ -98,6 +100,12 @@ def _golden_spans(device: Device, golden: Firmware) -> list[verify.Proved]:
         except UnitError:
             return []
     return spans
+
+
+def compare_label(found: UnitVerdict, ledger: Ledger, reading: Reading) -> UnitVerdict:
+    """The same verdict, where the label that was scanned from the unit is its own."""
+    (unit,) = ledger.named(found.unit)
+    return replace(found, failure=judge_stuck(ledger, reading, Unit(unit)))
 
 
 def _judge(

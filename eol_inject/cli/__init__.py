@@ -16,7 +16,9 @@ COMMANDS: Final = {
     "run": Lazy("eol_inject.cli.run:run", "Run the line: inject, verify and label units."),
     "verify": Lazy("eol_inject.cli.verify:verify", "Tell whose token a connected unit would use."),
     "ports": Lazy("eol_inject.cli.ports:ports", "List the serial ports and where they are."),
-    "sim": Lazy("eol_inject.cli.sim:sim", "Start, list and stop simulated units."),
+    "sim": Lazy(
+        "eol_inject.cli.sim:sim", "Start, list and stop simulated units; be a label printer."
+    ),
     "tokens": Lazy(
         "eol_inject.cli.tokens:tokens",
         "Import static tokens, count them, and say what the cloud must be told.",
@@ -26,7 +28,10 @@ COMMANDS: Final = {
     "unit": Lazy(
         "eol_inject.cli.unit:unit", "Show what the ledger knows about a unit, and do rework on it."
     ),
-    "label": Lazy("eol_inject.cli.label:label", "Preview label templates."),
+    "label": Lazy(
+        "eol_inject.cli.label:label",
+        "Preview templates, print labels by hand and on sheets, tell what a label is.",
+    ),
     "ledger": Lazy(
         "eol_inject.cli.ledger:ledger",
         "Show, check, back up and restore the ledger, and name its people.",

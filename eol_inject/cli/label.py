@@ -1,9 +1,10 @@
-"""``eol-inject label``: templates, and what they look like."""
+"""``eol-inject label``: templates, and what they look like; the desk's commands join here."""
 
 from pathlib import Path
 
 import click
 
+from eol_inject.cli import label_desk
 from eol_inject.cli.answer import Answer
 from eol_inject.cli.common import json_option
 from eol_inject.errors import UsageError
@@ -11,7 +12,11 @@ from eol_inject.errors import UsageError
 
 @click.group()
 def label() -> None:
-    """Preview label templates."""
+    """Preview templates, print labels by hand and on sheets, tell what a label is."""
+
+
+for _command in label_desk.COMMANDS:
+    label.add_command(_command)
 
 
 @label.command("list")

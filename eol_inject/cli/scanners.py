@@ -5,12 +5,15 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 import click
 
+from eol_inject.cli.answer import tell
+from eol_inject.errors import UsageError
 from eol_inject.scan import Reading, open_scanner, unwrap
 
 if TYPE_CHECKING:
     from eol_inject.scan import Scanner
 
 TTY: Final = "tty"
+_WAIT_S: Final = 120.0
 scanner_option = click.option(
     "--scanner",
     metavar="URL|tty",
@@ -46,6 +49,22 @@ class KeyboardScanner:
 
     def close(self) -> None:
         """Standard input stays open."""
+
+
+def one_reading(url: str | None, prompt: str) -> "Reading":
+    """The next reading; without a scanner, a line from standard input.
+
+    Raises ``UsageError("label.nothing_scanned")``.
+    """
+    source = scanner_of(url) or KeyboardScanner()
+    try:
+        tell(prompt)
+        reading = source.read(_WAIT_S)
+    finally:
+        source.close()
+    if reading is None:
+        raise UsageError("label.nothing_scanned")
+    return reading
 
 
 def scanner_of(url: str | None) -> "Scanner | None":

@@ -1,16 +1,19 @@
 """``eol-inject sim``: simulated units by hand, for training and for trying out."""
 
+from contextlib import suppress
 from dataclasses import asdict
+from pathlib import Path
 
 import click
 
-from eol_inject.cli.answer import Answer
+from eol_inject.cli.answer import Answer, tell
 from eol_inject.cli.common import json_option
+from eol_inject.errors import StationError
 
 
 @click.group()
 def sim() -> None:
-    """Start, list and stop simulated units."""
+    """Start, list and stop simulated units; be a label printer."""
 
 
 @sim.command()
@@ -31,6 +34,54 @@ def start(*, url: str, listen: bool, as_json: bool) -> Answer:
     found = manage.listen(url) if listen else manage.start(url)
     facts = asdict(found)
     return Answer(data={"unit": facts}, lines=[report.pairs(facts)])
+
+
+@sim.command()
+@click.option(
+    "--out", metavar="DIR", type=click.Path(path_type=Path, file_okay=False),
+    default=Path("printed"), show_default=True, help="Every label that it prints, as PNG.",
+)  # fmt: skip
+@click.option(
+    "--listen-port", type=int, default=9100, show_default=True, help="TCP; 0: a free one."
+)
+@click.option(
+    "--dpi", type=click.Choice(["203", "300"]), default="203", show_default=True,
+    help="Its print head.",
+)  # fmt: skip
+@click.option("--media-out-at", type=click.IntRange(min=1), help="This label finds no media.")
+@click.option("--head-open", is_flag=True, help="Its head is open.")
+@click.option("--ribbon-out", is_flag=True, help="It has no ribbon.")
+@click.option("--paused", is_flag=True, help="It is paused.")
+@click.option("--silent", is_flag=True, help="It answers nothing.")
+@click.option("--slow", type=float, default=0.0, help="Seconds that a label takes.")
+@json_option
+def printer(
+    *, out: Path, listen_port: int, dpi: str, media_out_at: int | None, head_open: bool,
+    ribbon_out: bool, paused: bool, silent: bool, slow: float, as_json: bool,
+) -> Answer:  # fmt: skip
+    """Be a label printer until Ctrl-C: ZPL on port 9100, of this computer only.
+
+    Every label becomes a PNG. What is wrong with it is said by the options; a label that cannot be
+    printed waits in its buffer, as in a real one.
+    """
+    from eol_inject.sim.printer import PrinterFaults, SimPrinter
+
+    faults = PrinterFaults(
+        media_out_at=media_out_at, ribbon_out=ribbon_out, head_open=head_open, paused=paused,
+        silent=silent, slow_s=slow,
+    )  # fmt: skip
+    try:
+        made = SimPrinter(
+            out, port=listen_port, dots_per_mm=8 if dpi == "203" else 12, faults=faults
+        )
+    except OSError as error:
+        why = error.strerror or "unknown"
+        raise StationError("report.no_port", port=listen_port, why=why) from error
+    with made as running, suppress(KeyboardInterrupt):
+        tell(f"{running.url} prints into {out}; Ctrl-C ends it.")
+        running.serve_until_interrupted()
+    found = [str(path) for path in made.labels]
+    return Answer(data={"labels": found}, lines=[f"{len(found)} labels in {out}"])
 
 
 @sim.command("list")

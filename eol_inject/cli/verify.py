@@ -13,21 +13,27 @@ from eol_inject.cli.common import (
     profile_option,
     with_workplace,
 )
+from eol_inject.cli.scanners import one_reading, scanner_option
 from eol_inject.events import Outcome
 
 
 @click.command()
 @profile_option
 @port_option
+@click.option("--scan", is_flag=True, help="Scan the label that sticks on it, and compare.")
+@scanner_option
 @json_option
 @with_workplace
-def verify(workplace: Workplace, profile: str, port: str, as_json: bool) -> Answer:
+def verify(
+    workplace: Workplace, profile: str, port: str, scan: bool, scanner: str | None, as_json: bool
+) -> Answer:
     """Tell whose token a connected unit would use.
 
-    Reads the unit, asks the ledger, writes nothing. The token itself is never shown.
+    Reads the unit, asks the ledger, writes nothing. The token itself is never shown. With --scan
+    the label on the unit has to be its own.
     """
     from eol_inject import profiles, report
-    from eol_inject.acts.verify_unit import verify_unit
+    from eol_inject.acts.verify_unit import compare_label, verify_unit
     from eol_inject.device import open_device
     from eol_inject.station.bench import load_firmware, where
     from eol_inject.station.preflight import same_world
@@ -38,6 +44,9 @@ def verify(workplace: Workplace, profile: str, port: str, as_json: bool) -> Answ
         same_world(ledger.info.kind, port)
         with open_device(port, product.spec.device) as device:
             found = verify_unit(device, ledger, where(product, files), files)
+        if scan and found.failure is None:
+            reading = one_reading(scanner, "Scan the label on the unit:")
+            found = compare_label(found, ledger, reading)
     facts = {
         "unit": found.unit,
         "chip": found.chip,

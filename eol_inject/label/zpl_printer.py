@@ -93,7 +93,9 @@ class ZplPrinter:
             count = None if before is None else self._count(channel)
             errors, status = self._state(channel)
             if errors:
-                return errors
+                # the last label of a roll comes out, and then there is no media
+                last = before is not None and self._count(channel) == before + 1
+                return "" if last else errors
             if status is None:
                 return "silent"
             if before is not None and count is not None and count != before:

@@ -96,9 +96,17 @@ class Labels:
         return self._setup.db.write(work)
 
     def move(
-        self, code: str, target: CopyState, *, why: str = "", settled: bool = False
+        self,
+        code: str,
+        target: CopyState,
+        *,
+        why: str = "",
+        settled: bool = False,
+        nowhere: bool = False,
     ) -> CopyRecord:
         """The label ``code`` is ``target`` now; ``settled`` frees its printer for the next one.
+
+        ``nowhere``: a person looked, and it did not come out.
 
         Raises ``UnitError("ledger.label_moves")`` where the table has no such row, or where the
         label is not of this unit.
@@ -113,6 +121,8 @@ class Labels:
                 self._change(conn, one, target, why)
             if settled:
                 free(conn, code)
+            if nowhere:
+                conn.execute(sa.update(label).where(label.c.code == code).values(came_out=0))
             return one_by_code(conn, code)
 
         return self._setup.db.write(work)

@@ -78,7 +78,8 @@ def _ask(
             settled = not bench.confirm.by_scan
             return cycle.labels.move(copy.code, CopyState.CONFIRMED, why="seen", settled=settled)
         case "n" | "no":
-            cycle.labels.move(copy.code, CopyState.VOID, why="not printed, as the operator saw")
+            why = "not printed, as the operator saw"
+            cycle.labels.move(copy.code, CopyState.VOID, why=why, nowhere=True)
             return None
         case _:
             raise RecordError("label.unknown", unit=copy.unit, why=why)
