@@ -19,6 +19,7 @@ from eol_inject.station.bench import Bench, Confirm
 from eol_inject.unit import Proven, Unit
 
 _BROKEN_OFF = "an earlier cycle ended while it was printed"
+_ON_SHEET = "it stands on a sheet that nobody has scanned"
 
 
 def one_at_a_time(bench: Bench, unit: Unit) -> None:
@@ -60,7 +61,9 @@ def _from_before(bench: Bench, attempt: Attempt, cycle: Cycle, kind: str) -> Cop
         return copy
     if bench.confirm is Confirm.NONE and copy.state is CopyState.INTENT:
         return copy
-    why = copy.reason or _BROKEN_OFF
+    if copy.state is CopyState.SENT and bench.confirm.by_scan:
+        return copy
+    why = _ON_SHEET if copy.state is CopyState.SENT else copy.reason or _BROKEN_OFF
     return _ask(bench, attempt, cycle, copy, why)
 
 
