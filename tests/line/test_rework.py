@@ -11,6 +11,7 @@ from eol_inject.sim import manage
 from tests.line.conftest import LOT, PRODUCT, Line, Scanner, Told, Unit
 from tests.line.test_holdings import saved_configuration
 from tests.line.test_kill import lease_runs_out
+from tests.line.test_regions import REGIONS, golden_unit, profile
 
 NVS = 0x9000
 WHY = ("--reason", "a test")
@@ -132,6 +133,33 @@ def test_a_replaced_token_is_written_over_and_never_used_again(line: Line, mode:
         other = line.golden_unit()
         assert line.run(other, profile=profile).code == 0
         assert old not in other.tokens(line.pool)
+    line.judge()
+
+
+KEEPING = 'existing = "keep"\n'
+"""Of a store that the token shares with others."""
+
+
+@pytest.mark.parametrize(
+    ("region", "more"), [*((region, "") for region in REGIONS), ("edgent", KEEPING)]
+)
+def test_rework_wherever_the_product_keeps_its_token(line: Line, region: str, more: str) -> None:
+    """reinject over a token that is still there, then replace: one token, another one."""
+    product = profile(line, region, "inject", more=more)
+    unit = golden_unit(line)
+    assert line.run(unit, profile=product).code == 0
+    (old,) = unit.tokens(line.pool)
+    rework(line, "reinject", unit)
+    told = line.run(unit, profile=product)
+    assert told.code == 0, told
+    assert unit.tokens(line.pool) == {old}
+    for path in (line.folder / "labels").iterdir():
+        path.unlink()
+    rework(line, "replace", unit)
+    told = line.run(unit, profile=product)
+    assert told.code == 0, told
+    (new,) = unit.tokens(line.pool)
+    assert new != old
     line.judge()
 
 
