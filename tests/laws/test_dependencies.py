@@ -12,9 +12,6 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 NAMED_IN_TEXT = {"psycopg": "the driver in SQLAlchemy's URL"}
 """Distributions that no import statement names, and where they are named instead."""
 
-NOT_YET = {"pandas": "sheets, counts and exports are batches at its edge; none is built yet"}
-"""Declared ahead of their use; a line here is a debt."""
-
 
 def _names(requirements: list[str]) -> set[str]:
     return {_normal(re.split(r"[\[<>=!~; ]", text)[0]) for text in requirements}
@@ -62,7 +59,7 @@ def test_every_declared_library_is_used() -> None:
         for word in re.findall(r"[a-z0-9]+", node.value)
     }
     named = {name for name in NAMED_IN_TEXT if name in literals}
-    assert _declared() - set(_imported()) - named == set(NOT_YET)
+    assert _declared() - set(_imported()) - named == set()
 
 
 def test_every_dependency_has_its_reason_beside_it() -> None:
