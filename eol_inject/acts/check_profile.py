@@ -44,10 +44,12 @@ def check_profile(profile: Profile) -> ProfileCheck:
     public = [name for name, field in spec.fields.items() if not field.secret]
     template = "none: units are closed without a label"
     if spec.label is not None:
-        loaded = load_template(spec.label.template)
         known = {"product_name": spec.product.name, "product": spec.product.id}
-        check_template(loaded, public, organization=spec.product.organization, known=known)
-        template = f"{loaded.name} ({loaded.digest[:12]})"
+        names = (spec.label.template, *spec.label.also.values())
+        templates = [load_template(name) for name in names]
+        for each in templates:
+            check_template(each, public, organization=spec.product.organization, known=known)
+        template = ", ".join(f"{each.name} ({each.digest[:12]})" for each in templates)
     return ProfileCheck(
         name=profile.name,
         sha256=profile.sha256,

@@ -3,11 +3,14 @@
 Reads only: nothing is reserved, written or labelled, and the token itself is never told.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from eol_inject import verify
+from eol_inject.acts.label_desk import look_at
 from eol_inject.device import Device
-from eol_inject.errors import EolError, RecordError, UnitError
+from eol_inject.errors import EolError, RecordError, UnitError, UsageError
 from eol_inject.image.firmware import Firmware
 from eol_inject.ledger import Holder, LabelState, Ledger, State
 from eol_inject.report import Failure
@@ -102,10 +105,23 @@ def _golden_spans(device: Device, golden: Firmware) -> list[verify.Proved]:
     return spans
 
 
-def compare_label(found: UnitVerdict, ledger: Ledger, reading: Reading) -> UnitVerdict:
-    """The same verdict, where the label that was scanned from the unit is its own."""
+def compare_label(found: UnitVerdict, ledger: Ledger, readings: Iterator[Reading]) -> UnitVerdict:
+    """The same verdict, where the label on the unit is its own, and the copy that counts.
+
+    A second reading, the label's id, is taken only where several copies are in the world. Raises
+    ``UsageError("label.nothing_scanned")``.
+    """
+    first = next(readings, None)
+    if first is None:
+        raise UsageError("label.nothing_scanned")
     (unit,) = ledger.named(found.unit)
-    return replace(found, failure=judge_stuck(ledger, reading, Unit(unit)))
+    wrong = judge_stuck(ledger, first, Unit(unit))
+    if wrong is None:
+        seen = look_at(ledger, chain([first], readings))
+        wrong = seen.wrong
+        if wrong is None and seen.copy is None and seen.copies:
+            wrong = RecordError("label.which_copy")
+    return replace(found, failure=wrong)
 
 
 def _judge(

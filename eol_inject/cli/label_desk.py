@@ -1,7 +1,6 @@
 """``eol-inject label print … scan``: labels by hand, sheets, and what a label in the hand is."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import closing
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +11,7 @@ import click
 from eol_inject.cli.answer import Answer, tell
 from eol_inject.cli.common import Workplace, json_option, profile_option, with_workplace
 from eol_inject.cli.person import acting, demand, pin_option, reason_option
-from eol_inject.cli.scanners import KeyboardScanner, one_reading, scanner_of, scanner_option
+from eol_inject.cli.scanners import one_reading, readings_of, scanner_option
 from eol_inject.cli.which import which_unit
 from eol_inject.errors import UsageError
 from eol_inject.events import Outcome
@@ -21,9 +20,7 @@ if TYPE_CHECKING:
     from eol_inject.acts.label_desk import Desk
     from eol_inject.label import Template
     from eol_inject.ledger import CopyRecord, Ledger
-    from eol_inject.scan import Reading
 
-_SCAN_WAIT_S: Final = 120.0
 _TOLD_EVERY: Final = 50
 """Labels of a sheet between two lines of progress."""
 
@@ -271,7 +268,7 @@ def scan(
     from eol_inject.report import Failure
 
     with closing(workplace.open_ledger()) as ledger:
-        seen = act.look_at(ledger, _readings(scanner, "Scan the label, then its id:"))
+        seen = act.look_at(ledger, readings_of(scanner, "Scan the label, then its id:"))
         copy, wrong = seen.copy, seen.wrong
         if closing_ and wrong is None:
             if copy is None:
@@ -336,16 +333,6 @@ def _kinds(profile: str | None) -> tuple[str, ...]:
 
     label = profiles.load(profile).spec.label if profile else None
     return ("unit", *(label.also if label else ()))
-
-
-def _readings(scanner: str | None, prompt: str) -> "Iterator[Reading]":
-    """As they are asked for; without a scanner, lines from standard input."""
-    with ExitStack() as ends:
-        source = scanner_of(scanner) or KeyboardScanner()
-        ends.callback(source.close)
-        tell(prompt)
-        while (reading := source.read(_SCAN_WAIT_S)) is not None:
-            yield reading
 
 
 def _copy_answer(copy: "CopyRecord", files: tuple[Path, ...]) -> Answer:

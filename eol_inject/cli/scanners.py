@@ -1,6 +1,8 @@
 """The scanner at the station: on a port, or one that types like a keyboard."""
 
 import sys
+from collections.abc import Generator
+from contextlib import closing
 from typing import TYPE_CHECKING, Final, TextIO
 
 import click
@@ -51,17 +53,21 @@ class KeyboardScanner:
         """Standard input stays open."""
 
 
-def one_reading(url: str | None, prompt: str) -> "Reading":
-    """The next reading; without a scanner, a line from standard input.
-
-    Raises ``UsageError("label.nothing_scanned")``.
-    """
+def readings_of(url: str | None, prompt: str) -> Generator[Reading]:
+    """As they are asked for; without a scanner, lines from standard input."""
     source = scanner_of(url) or KeyboardScanner()
     try:
         tell(prompt)
-        reading = source.read(_WAIT_S)
+        while (reading := source.read(_WAIT_S)) is not None:
+            yield reading
     finally:
         source.close()
+
+
+def one_reading(url: str | None, prompt: str) -> Reading:
+    """The next one. Raises ``UsageError("label.nothing_scanned")``."""
+    with closing(readings_of(url, prompt)) as readings:
+        reading = next(readings, None)
     if reading is None:
         raise UsageError("label.nothing_scanned")
     return reading

@@ -13,7 +13,7 @@ from eol_inject.cli.common import (
     profile_option,
     with_workplace,
 )
-from eol_inject.cli.scanners import one_reading, scanner_option
+from eol_inject.cli.scanners import readings_of, scanner_option
 from eol_inject.events import Outcome
 
 
@@ -45,8 +45,8 @@ def verify(
         with open_device(port, product.spec.device) as device:
             found = verify_unit(device, ledger, where(product, files), files)
         if scan and found.failure is None:
-            reading = one_reading(scanner, "Scan the label on the unit:")
-            found = compare_label(found, ledger, reading)
+            readings = readings_of(scanner, "Scan the label on the unit:")
+            found = compare_label(found, ledger, readings)
     facts = {
         "unit": found.unit,
         "chip": found.chip,

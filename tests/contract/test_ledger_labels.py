@@ -1,5 +1,7 @@
 """Labels on every engine: on record before they are printed, one that counts, none lost."""
 
+import sqlite3
+
 import pytest
 import sqlalchemy as sa
 
@@ -7,7 +9,7 @@ from eol_inject.errors import EolError
 from eol_inject.events import Outcome
 from eol_inject.ledger import CopyState, State, restore_ledger
 from eol_inject.ledger.label_desk import Sheeted
-from eol_inject.ledger.label_states import MOVES, UNIT
+from eol_inject.ledger.label_states import MOVES, UNIT, Draft
 from eol_inject.ledger.labels import Made, others_out
 from eol_inject.ledger.people import Role
 from eol_inject.unit import Proof, Secret
@@ -286,3 +288,22 @@ def test_labels_come_back_with_a_backup(opener, ledger, tmp_path, request):
     with open_ledger(url, keys=KEYS, station="st1") as restored:
         assert restored.labels(mac(1)) == (one,)
         assert restored.check(()).findings == ()
+
+
+def test_a_ledger_of_before_labels_is_brought_up(tmp_path):
+    """An installation goes on with its ledger: tokens, units and states as they were."""
+    from tests.support.ledger import again, make
+
+    with make(tmp_path) as old:
+        cycle = begin(old)
+        run_to(cycle, "closed")
+        cycle.end(Outcome.PASS)
+    with sqlite3.connect(tmp_path / "ledger.db") as raw:
+        raw.execute("DROP TABLE label")
+        raw.execute("UPDATE schema_version SET version_num='0001'")
+    raw.close()
+    with again(tmp_path) as ledger:
+        assert ledger.show(mac(1)).assignments[-1].state is State.CLOSED
+        verified(ledger, 2).labels.begin(made(Draft("ABCDEF", 1, UNIT)))
+        assert ledger.label("ABCDEF") is not None
+        assert ledger.check(()).findings == ()

@@ -243,6 +243,13 @@ def test_verify_compares_the_label_that_sticks_on_the_unit(line: Line, scan: Sca
     assert other.mac in told.out["error"]["text"]
     scan("")
     assert line.type(*verify).error == "label.nothing_scanned"
+    desk(line, "reprint", unit, "--reason", "torn")
+    old, new = line.type("label", "show", unit.mac).out["labels"]
+    for reading, error in (
+        ("", "label.which_copy"), (old["code"], "label.scan_old_copy"), (new["code"], ""),
+    ):  # fmt: skip
+        scan(f"{own_claim(line, unit)}\n{reading}\n")
+        assert line.type(*verify).error == error
 
 
 def test_the_simulated_printer_is_there_for_everybody(tmp_path: Path) -> None:

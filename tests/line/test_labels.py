@@ -90,6 +90,36 @@ def test_the_scan_of_its_own_label_closes_a_unit(
     assert "scan" in told.unit["steps"]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo terminals")
+def test_a_scanner_on_a_port(line: Line, printer: SimPrinter) -> None:
+    """Through pyserial, with AIM identifier, without a suffix; what came before is dropped."""
+    import pty
+    import tty
+
+    ours, theirs = pty.openpty()
+    tty.setraw(theirs)
+    unit, codes = line.unit(), claims(line)
+
+    def person() -> None:
+        deadline = time.monotonic() + 60
+        while not printer.labels and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(0.3)
+        os.write(ours, f"]Q1{codes[0]}".encode())
+
+    os.write(ours, f"{codes[1]}\r".encode())
+    scanning = threading.Thread(target=person)
+    scanning.start()
+    told = line.type(
+        "run", "--once", "--profile", "esp32c3-blnkopt", "--port", unit.url, "--lot", LOT,
+        "--printer", printer.url, "--scanner", os.ttyname(theirs),
+    )  # fmt: skip
+    scanning.join()
+    os.close(ours)
+    os.close(theirs)
+    assert (told.code, told.unit["state"], told.unit["notes"]) == (0, "closed", [])
+
+
 def test_without_a_scan_the_unit_stays_verified_and_is_only_asked_again(
     line: Line, printer: SimPrinter, scan: Scanner
 ) -> None:
