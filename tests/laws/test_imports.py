@@ -29,8 +29,8 @@ MAY_IMPORT: dict[str, set[str]] = {
 MAY_IMPORT_SIM = {"eol_inject.cli.sim", "eol_inject.cli.demo"}
 POSIX_ONLY = {"fcntl", "termios", "resource", "pwd", "grp", "tty", "pty"}
 HEAVY = {
-    "PIL", "alembic", "cryptography", "esptool", "numpy", "pandas", "pydantic", "qrcode",
-    "reportlab", "rich", "serial", "sqlalchemy", "zxingcpp",
+    "PIL", "aiohttp", "alembic", "cryptography", "esptool", "numpy", "pandas", "pydantic", "pyipp",
+    "qrcode", "reportlab", "rich", "serial", "sqlalchemy", "zxingcpp",
 }  # fmt: skip
 
 
