@@ -17,8 +17,8 @@ from eol_inject.ledger.label_states import MOVES, CopyRecord, CopyState, Draft
 from eol_inject.ledger.moves import Place
 from eol_inject.ledger.schema import Found, assignment, identifier, label
 
-ALPHABET: Final = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"
-"""Of label ids: nothing that looks like something else in small type."""
+ALPHABET: Final = "ABCDEFGHJKNPQRSTUVXYZ23456789"
+"""Of label ids: nothing that looks like something else in small type, and no wide letters."""
 LENGTH: Final = 6
 
 _ROWS: Final = sa.select(label, identifier.c.value.label("name")).select_from(

@@ -42,7 +42,7 @@ def run_cycle(bench: Bench, *, slot: str, port: str) -> CycleRecord:
 
 def _cycle(bench: Bench, attempt: Attempt) -> None:
     step = attempt.teller.step
-    preflight.ready(bench, attempt.port)
+    preflight.ready(bench, attempt.port, attempt.teller.slot)
     with bench.open_device(attempt.port) as device:
         with step(Step.IDENTIFY):
             identity = device.identify()
@@ -77,7 +77,7 @@ def _cycle(bench: Bench, attempt: Attempt) -> None:
         if going_on is Next.WRITE:
             attempt.state = _write(attempt, device, cycle, patched, stale=stale)
         else:
-            _erase(device, identity.unit, stale)
+            _erase(attempt, device, cycle, stale)
 
         with step(Step.READ_BACK):
             auth = content.read_back(bench, device, identity, bench.firmware.expected(patched))
@@ -87,7 +87,8 @@ def _cycle(bench: Bench, attempt: Attempt) -> None:
             with step(Step.BOOT_CHECK):
                 boot_check.run(device, bench.profile.spec.boot, identity.unit)
         with step(Step.IDENTIFY_AGAIN):
-            device.identify()  # device.unit_changed unless it is still the same (line-failures 10)
+            # device.unit_changed unless it is still the same (line-failures 10)
+            attempt.identified_again(device.identify())
     if not bench.label_later:
         _finish(bench, attempt, cycle, labelled=standing.state is State.LABELLED)
 
@@ -113,6 +114,10 @@ def _reserve(bench: Bench, attempt: Attempt, cycle: Cycle) -> Reserved:
     reserved = cycle.reserve(product.id, product.organization, bench.lot, role=product.role)
     attempt.resumed = reserved.resumed
     attempt.state = reserved.state
+    if not reserved.has_claim_code:
+        # nothing is written that could not be labelled (line-failures 27)
+        cycle.release()
+        raise StationError("ledger.unlabelled_token", lot=bench.lot)
     return reserved
 
 
@@ -132,7 +137,7 @@ def _write(
         cycle.begin_writing()
         attempt.state = State.WRITING
         try:
-            _erase(device, unit, stale)
+            _erase(attempt, device, cycle, stale)
             for blocks in groups:
                 device.write(unit, blocks, attempt.progress)
         except UnitError as bad:
@@ -144,10 +149,16 @@ def _write(
     return State.WRITTEN
 
 
-def _erase(device: Device, unit: Unit, stale: tuple[tuple[int, int], ...]) -> None:
+def _erase(
+    attempt: Attempt, device: Device, cycle: Cycle, stale: tuple[tuple[int, int], ...]
+) -> None:
     """A saved configuration that would beat the token goes, where the profile says so."""
     for address, size in stale:
-        device.erase(unit, address, size)
+        cycle.note("erase_stale", address=f"{address:#x}", size=size)
+        device.erase(cycle.unit, address, size)
+        attempt.teller.note(
+            "verify.stale_erased", f"An old configuration at {address:#x} was erased."
+        )
 
 
 def _where(bug: Exception) -> str:

@@ -5,16 +5,27 @@ nothing to do on a production ledger, nor a real one on a training ledger.
 """
 
 from eol_inject.errors import UsageError
+from eol_inject.label import check_template
 from eol_inject.ledger.model import Kind
 from eol_inject.station.bench import Bench
 
-SIMULATED = "sim://"
+SIMULATED = "sim"
+"""Scheme of a simulated unit's port."""
 
 
-def ready(bench: Bench, port: str) -> None:
+def ready(bench: Bench, port: str, slot: str) -> None:
     """Raises ``StationError`` or ``UsageError``; nothing has been touched then."""
     same_world(bench.ledger.info.kind, port)
-    bench.printer.preflight()
+    slot_fits(bench, slot)
+    if not bench.label_later:
+        bench.printer.preflight()
+
+
+def slot_fits(bench: Bench, slot: str) -> None:
+    """The slot's name has to fit onto the labels: not to be found out after a unit was written."""
+    fields = bench.profile.public_fields
+    for template in bench.templates.values():
+        check_template(template, fields, known={"slot": slot})
 
 
 def same_world(kind: Kind, port: str) -> None:
@@ -22,7 +33,7 @@ def same_world(kind: Kind, port: str) -> None:
 
     Raises ``UsageError``: ``ledger.simulated_on_production``, ``ledger.real_on_training``.
     """
-    simulated = port.startswith(SIMULATED)
+    simulated = port.partition(":")[0].lower() == SIMULATED
     if simulated and kind is Kind.PRODUCTION:
         raise UsageError("ledger.simulated_on_production", port=port)
     if not simulated and kind is Kind.TRAINING:

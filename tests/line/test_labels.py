@@ -4,6 +4,7 @@ Labels are judged from the pictures that the simulated printer made, decoded by 
 reader; units from their flash.
 """
 
+import json
 import os
 import signal
 import subprocess
@@ -406,3 +407,17 @@ def start(line: Line, unit: Unit, printer: SimPrinter) -> subprocess.Popen[bytes
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
+
+
+def test_a_slot_whose_name_does_not_fit_onto_the_label_is_told_first(
+    line: Line, printer: SimPrinter, scan: Scanner
+) -> None:
+    """Before a unit is touched; a usual name stands on the label."""
+    unit = line.unit()
+    scan("")
+    told = run(line, unit, printer, "--slot", "the third one from the left")
+    assert (told.code, told.error) == (2, "label.text_too_long")
+    scan(f"{claims(line)[0]}\n")
+    assert run(line, unit, printer, "--slot", "12").code == 0
+    facts = json.loads(labels(line, unit)[0]["facts"])
+    assert facts["slot"] == "12"

@@ -304,3 +304,14 @@ def test_wrong_bars_are_not_printed(
     monkeypatch.setattr(code128, "draw", lambda box, dots, _, where: draw(box, dots, "XX", where))
     proven = make_proven(unit=Unit(Identifier("serial", "AB12")))
     assert _refusal(proven, with_bars) == "label.decode_mismatch"
+
+
+@pytest.mark.parametrize("watermark", [None, "TRAINING"])
+@pytest.mark.parametrize("name", shipped())
+def test_the_widest_ids_and_copies_fit(
+    make_proven: MakeProven, name: str, watermark: str | None
+) -> None:
+    """No label is refused for its own id once its unit was written."""
+    for letter in "NQRXG2":
+        extra = GOLDEN_EXTRA | {"label_id": letter * 6, "copy": "99", "slot": "12"}
+        render(make_proven(), load_template(name), extra=extra, watermark=watermark)
