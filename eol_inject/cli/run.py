@@ -102,6 +102,8 @@ def run(
             records.append(record)
             if not as_json:
                 click.echo(report.one_line(record))
+            if record.outcome is Outcome.INTERRUPTED:
+                break
     worst = worst_of(records)
     return Answer(
         data={

@@ -46,7 +46,10 @@ def identifier(text: str, ledger: "Ledger") -> Identifier:
         return Identifier("mac", text)
     named = _NAMED.fullmatch(text)
     if named:
-        return Identifier(*named.groups())
+        kind, value = named.groups()
+        if AuthToken.looks_like(value) and not ledger.named(value):
+            raise UsageError("ledger.unknown_unit", which=f"{kind}:[hidden]")
+        return Identifier(kind, value)
     known = ledger.named(text)
     if not known:
         # somebody may have scanned the wrong code, and this one must not be repeated

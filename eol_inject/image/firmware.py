@@ -14,8 +14,9 @@ from string import Formatter
 from eol_inject.chips import SECTOR
 from eol_inject.errors import UsageError
 from eol_inject.image import identity
+from eol_inject.image.containers.esp import EspImage
 from eol_inject.image.patching import Golden, Patched
-from eol_inject.image.plans import Span
+from eol_inject.image.plans import Plan, Span, spans
 from eol_inject.image.regions import Place, Region
 from eol_inject.image.spec import AnyRegionSpec, FirmwareSpec, carries_auth, templates
 from eol_inject.unit import AuthToken
@@ -41,7 +42,7 @@ class Firmware:
     """Type and version as the image says them, for records."""
     parts: tuple[tuple[int, bytes], ...] = field(repr=False)
     changed: tuple[int, ...]
-    """Flash address of every sector that a token changes."""
+    """Flash address of every sector that some unit's values could change."""
     rest: tuple[Span, ...]
     """Every other byte of the application, with the MD5 it must have."""
     sample_fields: Mapping[str, str]
@@ -95,7 +96,7 @@ class Firmware:
         slows nothing else.
         """
         if not whole:
-            return (self.golden.plan(patched, self.address).sectors,)
+            return (tuple(sorted(self._touched(patched).items())),)
         application = ((self.address, _whole_sectors(patched.data)),)
         beside = tuple((block.address, block.data) for block in patched.blocks)
         return tuple(group for group in (self.parts, application, beside) if group)
@@ -109,9 +110,18 @@ class Firmware:
         stores = [range(store.address, store.address + store.size) for store in self.stores]
         return {
             address: data
-            for address, data in self.golden.plan(patched, self.address).sectors
+            for address, data in self._touched(patched).items()
             if not any(address in store for store in stores)
         }
+
+    def _touched(self, patched: Patched) -> dict[int, bytes]:
+        """What goes into every sector of ``changed``: also where this unit's happens to be golden,
+        since the flash may hold an earlier value there."""
+        sectors = dict(self.golden.plan(patched, self.address).sectors)
+        for address in self.changed:
+            at = address - self.address
+            sectors.setdefault(address, patched.data[at : at + SECTOR].ljust(SECTOR, b"\xff"))
+        return sectors
 
 
 def load(
@@ -144,7 +154,9 @@ def load(
     )
     _require_apart((*read, (spec.address, _whole_sectors(data))))
     fields = _samples(regions)
-    plan = golden.plan(_sample(golden, fields), spec.address)
+    changed = _reach(golden, golden.plan(_sample(golden, fields), spec.address), spec.address)
+    end = spec.address + len(golden.data)
+    inside = tuple(at - spec.address for at in changed if spec.address <= at < end)
     says = identity.read(golden.image)
     return Firmware(
         golden=golden,
@@ -153,8 +165,8 @@ def load(
         sha256=sha256,
         name=" ".join(filter(None, (says.get("fw-type"), says.get("mcu")))),
         parts=read,
-        changed=plan.addresses,
-        rest=plan.rest,
+        changed=changed,
+        rest=spans(golden.data, inside, spec.address),
         sample_fields=fields,
     )
 
@@ -177,6 +189,20 @@ def _sample(golden: Golden, fields: Mapping[str, str]) -> Patched:
         fields,
         existing={place.name: b"\xff" * place.size for place in golden.places},
     )
+
+
+def _reach(golden: Golden, sample: Plan, address: int) -> tuple[int, ...]:
+    """Every sector that a region or its seal lies in, whatever one sample happens to change."""
+    image = golden.image
+    extents = [(region.offset, region.offset + region.size) for region in golden.regions]
+    if extents and isinstance(image, EspImage):
+        extents.append((image.checksum_at, image.end))
+    touched = {
+        address + sector
+        for start, end in extents
+        for sector in range(start - start % SECTOR, end, SECTOR)
+    }
+    return tuple(sorted(touched | set(sample.addresses)))
 
 
 def _read(path: Path) -> bytes:

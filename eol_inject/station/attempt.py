@@ -28,6 +28,8 @@ class Attempt:
     cycle: Cycle | None = None
     """Set as soon as the unit's lease is held; until then the attempt has no unit in the ledger."""
     proven: Proven | None = None
+    good: bool = False
+    """All that was asked of the unit was answered: what is missing now is a label or a record."""
     state: str = ""
     label: str = ""
     label_id: str = ""
@@ -47,8 +49,18 @@ class Attempt:
         self.identity = identity
         self.facts = traceability.with_identity(self.facts, identity)
         self.teller.unit(str(identity.unit), identity.chip)
+        self._tell_notes(identity)
+
+    def identified_again(self, identity: Identity) -> None:
+        """The same unit at the end of its cycle: the wire may have been slowed down meanwhile."""
+        self.facts = traceability.with_identity(self.facts, identity)
+        self._tell_notes(identity)
+        self.good = True
+
+    def _tell_notes(self, identity: Identity) -> None:
         for note in identity.notes:
-            self.teller.note("device.note", note)
+            if note not in self.teller.notes:
+                self.teller.note("device.note", note)
 
     def take(self, unit: Unit) -> Cycle:
         """The unit's lease: from here on its attempt is the ledger's."""
@@ -77,6 +89,8 @@ class Attempt:
             if error is None:
                 error = unrecorded
                 outcome = Outcome.RECORD_MISSING
+            else:
+                self.teller.note(unrecorded.code, f"Not on record: {unrecorded}")
         unit = str(self.identity.unit) if self.identity else ""
         self.teller.ended(unit, outcome, error)
         return CycleRecord(
@@ -98,10 +112,10 @@ class Attempt:
         )
 
     def _outcome(self, error: EolError | None) -> Outcome:
-        """A proven unit is good whatever the station lacks: then its label or record is missing."""
+        """A good unit stays good whatever the station lacks: its label or record is missing."""
         if error is None:
             return Outcome.PASS
-        if self.proven is not None and error.exit in {Exit.STATION_BAD, Exit.USAGE}:
+        if self.good and error.exit in {Exit.STATION_BAD, Exit.USAGE}:
             return Outcome.RECORD_MISSING
         return Outcome.of(error.exit)
 

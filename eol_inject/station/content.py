@@ -76,15 +76,21 @@ def prove_golden(bench: Bench, device: Device) -> None:
 def kept(bench: Bench, device: Device, state: str, going_on: Next) -> dict[str, bytes]:
     """What the unit keeps in the stores that a region shares with others, by region name.
 
-    Only what is to be written has to be known. A store that an earlier cycle left half written
-    counts as erased: it was looked at before that, and is written whole again. Raises ``UnitError``
-    where the profile refuses what the unit keeps, before anything is reserved.
+    Only what is to be written has to be known. A store that cannot be read any more, in a unit that
+    was being written, counts as erased: its cycle left it half written. Raises ``UnitError`` where
+    the profile refuses what the unit keeps, before anything is reserved.
     """
-    if state == "writing" or going_on is not Next.WRITE:
-        return {place.name: b"\xff" * place.size for place in bench.firmware.stores}
-    found = {place.name: device.read(place.address, place.size) for place in bench.firmware.stores}
-    if found:
+    stores = bench.firmware.stores
+    erased = {place.name: b"\xff" * place.size for place in stores}
+    if not stores or going_on is not Next.WRITE:
+        return erased
+    found = {place.name: device.read(place.address, place.size) for place in stores}
+    try:
         patch(bench, AuthToken("A" * 32), bench.firmware.sample_fields, found)
+    except UnitError as error:
+        if state == "writing" and error.code == "image.nvs_unreadable":
+            return erased
+        raise
     return found
 
 

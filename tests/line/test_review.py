@@ -1,0 +1,105 @@
+"""Facts that a second pair of eyes asked for."""
+
+import random
+import string
+
+import pytest
+
+from eol_inject import profiles
+from eol_inject.cli import answer
+from eol_inject.errors import UsageError
+from eol_inject.image.firmware import load
+from eol_inject.ledger import Kind
+from eol_inject.sim import manage
+from eol_inject.station.preflight import same_world
+from eol_inject.unit import AuthToken
+from tests.line.conftest import Line
+from tests.line.test_regions import NVS, golden_unit, profile
+from tests.unit.verify.building import nvs
+
+
+@pytest.mark.parametrize("port", ["sim://esp32c3", "SIM://esp32c3", "Sim:esp32"])
+def test_a_simulated_port_is_one_in_any_spelling(port: str) -> None:
+    """Capital letters do not bring a simulated unit onto a production ledger."""
+    with pytest.raises(UsageError) as refused:
+        same_world(Kind.PRODUCTION, port)
+    assert refused.value.code == "ledger.simulated_on_production"
+    same_world(Kind.TRAINING, port)
+
+
+@pytest.mark.parametrize("chip", ["esp32c3", "esp32", "esp8266"])
+def test_the_sectors_to_write_do_not_depend_on_the_token(chip: str) -> None:
+    """Every sector that any token changes is among those that are written and read back."""
+    product = profiles.load(f"{chip}-blnkopt")
+    files = load(
+        product.spec.firmware,
+        product.spec.regions,
+        application=product.firmware_file,
+        parts=product.part_files,
+        chip=chip,
+    )
+    rng = random.Random(3)
+    letters = string.ascii_letters + string.digits + "-_"
+    for _ in range(200):
+        auth = AuthToken("".join(rng.choices(letters, k=32)))
+        patched = files.golden.patch(auth, {})
+        planned = files.golden.plan(patched, files.address).addresses
+        assert set(planned) <= set(files.changed)
+        (group,) = files.groups(patched, whole=False)
+        assert tuple(address for address, _ in group) == files.changed
+
+
+def test_other_data_in_nvs_outlives_a_cycle_that_broke_off(line: Line) -> None:
+    """`keep` also holds for a unit that is resumed in `writing`."""
+    keeping = profile(line, "edgent", "inject", more='existing = "keep"\n')
+    unit = golden_unit(line)
+    manage.start(unit.url)
+    manage.poke(unit.url, NVS, nvs({"phy": [("cal", "u32", "7")]}))
+    told = line.run(unit, profile=keeping, port=f"{unit.url}&fault=brownout@erase")
+    assert (told.code, told.unit["state"]) == (3, "writing")
+    manage.set_faults(unit.url)
+    assert line.run(unit, profile=keeping).code == 0
+    assert b"cal\0" in unit.flash(NVS, 0x5000)
+
+
+def test_a_token_without_a_label_is_not_written(line: Line) -> None:
+    """A devices export has no QR tokens: the unit stays blank, the token goes back to the pool."""
+    source = line.folder / "devices.csv"
+    token = "n0QR" + "x7" * 14
+    source.write_text(f"Device Name,Device Token\nLamp,{token}\n")
+    told = line.type(
+        "tokens", "import", str(source), "--product", "TMPLsample01", "--lot", "NOQR", "--org", "1"
+    )
+    assert told.code == 0, told
+    unit = line.unit()
+    manage.start(unit.url)
+    before = unit.digest()
+    told = line.run(unit, lot="NOQR")
+    assert (told.code, told.error) == (3, "ledger.unlabelled_token")
+    assert unit.digest() == before
+    assert line.run(unit).code == 0
+
+
+def test_a_port_lost_before_the_last_identity_judges_no_unit(line: Line) -> None:
+    """Exit 3, not 4: nobody knows yet whether the unit is good."""
+    product = profile(
+        line, "record", "inject", more='[boot]\nexpect = "never said"\ntimeout_s = 2\n'
+    )
+    unit = golden_unit(line)
+    told = line.run(unit, profile=product, port=f"{unit.url}&fault=unplug@boot")
+    assert told.code in {1, 3}
+    assert not line.labels()
+
+
+def test_a_pasted_token_is_never_repeated(line: Line, capfd: pytest.CaptureFixture[str]) -> None:
+    """Neither bare nor as somebody's serial number."""
+    (token, *_) = line.pool
+    for text in (token, f"serial:{token}"):
+        ledger = f"sqlite:///{line.folder / 'ledger.db'}"
+        code = answer.run(
+            ["unit", "show", "--ledger", ledger, "--key-file", str(line.folder / "ledger.key"),
+             "--training", "--", text]
+        )  # fmt: skip
+        said = capfd.readouterr()
+        assert code == 2
+        assert token not in said.out + said.err
