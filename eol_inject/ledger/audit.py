@@ -11,8 +11,9 @@ import sqlalchemy as sa
 
 from eol_inject.errors import EolError, StationError, UsageError
 from eol_inject.ledger.chain import GENESIS, Head, Setup, digest_of
+from eol_inject.ledger.label_states import CopyState
 from eol_inject.ledger.model import Finding
-from eol_inject.ledger.schema import assignment, event, token, transition
+from eol_inject.ledger.schema import assignment, event, label, token, transition
 from eol_inject.ledger.transitions import TRANSITIONS, State
 from eol_inject.ledger.transitions import transition as step_of
 
@@ -123,6 +124,7 @@ def check(setup: Setup, anchors: Sequence[Anchor], progress: Callable[[int], Non
             *chains.check(conn, progress),
             *_assignments(conn, chains.last),
             *_tokens(conn, setup),
+            *_labels(conn),
         ]
         return Report(
             findings=tuple(findings[:_SHOWN]),
@@ -265,6 +267,29 @@ def _tokens(conn: sa.Connection, setup: Setup) -> Iterator[Finding]:
                 fits = False
             if not fits:
                 yield Finding(f"token {number}", "was changed: its values do not fit together")
+
+
+def _labels(conn: sa.Connection) -> Iterator[Finding]:
+    """Each label stands where its events left it; what voids a unit's labels voids them all."""
+    told: dict[str, str] = {}
+    query = (
+        sa.select(event.c.facts)
+        .where(event.c.act.startswith("label_", autoescape=True))
+        .order_by(event.c.id)
+    )
+    for rows in _parts(conn, query):
+        for (text,) in rows:
+            facts = json.loads(text)
+            state = facts.get("is") or facts.get("state")
+            if state and facts.get("label"):
+                told[facts["label"]] = state
+    for rows in _parts(conn, sa.select(label.c.code, label.c.state).order_by(label.c.id)):
+        for code, state in rows:
+            said = told.pop(code, None)
+            if state not in {said, CopyState.VOID}:
+                yield Finding(f"label {code}", f"is {state}, but its events say {said}")
+    for code in told:
+        yield Finding(f"label {code}", "is missing, though events tell of it")
 
 
 def _parts(

@@ -307,3 +307,15 @@ def test_a_ledger_of_before_labels_is_brought_up(tmp_path):
         verified(ledger, 2).labels.begin(made(Draft("ABCDEF", 1, UNIT)))
         assert ledger.label("ABCDEF") is not None
         assert ledger.check(()).findings == ()
+
+
+def test_a_check_names_a_label_that_was_tampered_with(ledger):
+    """Also by a move that the guards let pass."""
+    cycle = verified(ledger)
+    one = cycle.labels.begin(made(cycle.labels.draft(UNIT)))
+    cycle.labels.move(one.code, CopyState.CONFIRMED)
+    assert ledger.check(()).findings == ()
+    with ledger._setup.db.engine.connect() as conn:
+        conn.execute(sa.text("UPDATE label SET state='applied'"))
+        conn.commit()
+    assert [found.where for found in ledger.check(()).findings] == [f"label {one.code}"]
