@@ -12,7 +12,7 @@ from eol_inject.acts.label_desk import look_at
 from eol_inject.device import Device
 from eol_inject.errors import EolError, RecordError, UnitError, UsageError
 from eol_inject.image.firmware import Firmware
-from eol_inject.ledger import Holder, LabelState, Ledger, State
+from eol_inject.ledger import Hold, Holder, LabelState, Ledger, State
 from eol_inject.report import Failure
 from eol_inject.scan import Reading
 from eol_inject.station.scanning import judge_stuck
@@ -58,8 +58,10 @@ class UnitVerdict:
         return Failure.of(self.failure) if self.failure else None
 
 
-def verify_unit(device: Device, ledger: Ledger, where: Where, golden: Firmware) -> UnitVerdict:
-    """Read the unit and compare it with the ledger.
+def verify_unit(
+    device: Device, ledger: Ledger, where: Where, golden: Firmware, *, product: str
+) -> UnitVerdict:
+    """Read the unit and compare it with the ledger; ``product`` is the profile's.
 
     Where the chip's own MD5 says that the golden image stands, its bytes need not come over the
     wire; everything else does, the region always.
@@ -90,7 +92,8 @@ def verify_unit(device: Device, ledger: Ledger, where: Where, golden: Firmware) 
         claim_tail=holder.claim_tail if holder else "",
         label=holder.label.value if holder else "",
         holder=str(holder.unit) if holder and holder.unit else "",
-        failure=_judge(identity.unit, findings, holding, holder, seal),
+        failure=_judge(identity.unit, findings, holding, holder, seal)
+        or _stands_badly(ledger, identity.unit, holder, product),
     )
 
 
@@ -148,9 +151,33 @@ def _judge(
         )
     if holder.revoked or not holder.live:
         return UnitError("verify.token_not_live", unit=name, state=holder.state.value)
-    if holder.state is not State.CLOSED or holder.label is not LabelState.PRINTED:
-        return RecordError("verify.not_closed", unit=name, state=holder.state.value)
     return None
+
+
+def _stands_badly(
+    ledger: Ledger, unit: Unit, holder: Holder | None, product: str
+) -> EolError | None:
+    """What the ledger has against a unit that holds its own token: a hold, quarantine, another
+    product; and last, a label or record that is missing."""
+    if holder is None:
+        return None
+    if holder.product != product:
+        return UnitError("ledger.other_product", known=holder.product, wanted=product)
+    known = ledger.show(unit.primary)
+    if known.hold is not Hold.NONE:
+        return UnitError(_HELD[known.hold], why=known.reason)
+    if holder.state is State.QUARANTINED:
+        return UnitError("ledger.unit_quarantined")
+    if holder.state is not State.CLOSED or holder.label is not LabelState.PRINTED:
+        return RecordError("verify.not_closed", unit=str(unit), state=holder.state.value)
+    return None
+
+
+_HELD = {
+    Hold.BLOCKED: "ledger.unit_blocked",
+    Hold.RECALL: "ledger.unit_recall",
+    Hold.SCRAPPED: "ledger.unit_scrapped",
+}
 
 
 _WRONG = {

@@ -43,7 +43,9 @@ def verify(
     with closing(workplace.open_ledger()) as ledger:
         same_world(ledger.info.kind, port)
         with open_device(port, product.spec.device) as device:
-            found = verify_unit(device, ledger, where(product, files), files)
+            found = verify_unit(
+                device, ledger, where(product, files), files, product=product.spec.product.id
+            )
         if scan and found.failure is None:
             readings = readings_of(scanner, "Scan the label on the unit:")
             found = compare_label(found, ledger, readings)

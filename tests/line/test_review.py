@@ -103,3 +103,16 @@ def test_a_pasted_token_is_never_repeated(line: Line, capfd: pytest.CaptureFixtu
         said = capfd.readouterr()
         assert code == 2
         assert token not in said.out + said.err
+
+
+def test_qa_is_told_what_the_ledger_has_against_a_unit(line: Line) -> None:
+    """A unit that holds its own token, but was stopped by a person, is no good unit: exit 1."""
+    unit = line.unit()
+    assert line.run(unit).code == 0
+    check = ("verify", "--profile", "esp32c3-blnkopt", "--port", unit.url)
+    assert line.type(*check).code == 0
+    told = line.type("unit", "quarantine", unit.mac, "--reason", "smells burnt")
+    assert told.code == 0, told
+    told = line.type(*check)
+    assert told.code == 1
+    assert told.error in {"ledger.unit_quarantined", "ledger.unit_blocked"}
