@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import aiohttp
 from pyipp import IPP
@@ -23,6 +24,7 @@ from pyipp.exceptions import (
 )
 from pyipp.tags import ATTRIBUTE_TAG_MAP
 
+PORT: Final = 631
 ANSWER_S: Final = 5.0
 """Longest wait for one answer; a label is sent with its request."""
 USER: Final = "eol-inject"
@@ -142,6 +144,17 @@ class Address:
     host: str
     port: int
     path: str
+
+    @classmethod
+    def of(cls, uri: str) -> "Address | None":
+        """Of an ``ipp:`` URI; None where it names no host."""
+        parts = urlsplit(uri)
+        try:
+            host, port = parts.hostname, parts.port or PORT
+        except ValueError:
+            return None
+        path = parts.path if parts.path.strip("/") else "/ipp/print"
+        return cls(host, port, path) if host else None
 
 
 class Queue:

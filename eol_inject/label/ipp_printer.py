@@ -6,15 +6,13 @@ over answers ``unknown``. What did not confirm is cancelled, or it comes out lat
 """
 
 import asyncio
-import re
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Final, TypeVar
-from urllib.parse import parse_qs, urlsplit
 
-from eol_inject.errors import StationError, UsageError
+from eol_inject.errors import StationError
 from eol_inject.label.bitmap import Label
 from eol_inject.label.ipp_client import (
     Address,
@@ -30,7 +28,6 @@ from eol_inject.label.names import safe_name
 from eol_inject.label.printers import Printed, PrintOutcome
 from eol_inject.label.zpl import encode
 
-PORT: Final = 631
 FINISH_S: Final = 20.0
 """Longest print of one label, the warming up of a sheet printer included; ``?timeout=`` has
 another."""
@@ -38,9 +35,6 @@ CANCEL_S: Final = 5.0
 POLL_S: Final = 0.1
 MM_PER_INCH: Final = 25.4
 
-_FORMATS: Final = ("pdf", "zpl")
-_MOST_TIMEOUT_S: Final = 600
-_QUEUE: Final = re.compile(r"[A-Za-z0-9_.+@~-]{1,127}")
 _PDF: Final = "application/pdf"
 _CUPS_RAW: Final = "application/vnd.cups-raw"
 _ZPL_TYPES: Final = ("application/vnd.zebra-zpl", "application/vnd.zebra.zpl", _CUPS_RAW)
@@ -131,13 +125,13 @@ class IppPrinter:
         next: the printer behind it is asked too where it speaks IPP itself.
         """
         facts = await queue.facts()
-        behind = _behind(facts)
-        if behind is None:
+        address = _behind(facts)
+        if address is None:
             why = _trouble(facts)
             if facts.cups and fault_of(facts.reasons) and not facts.stopped:
                 why += " at its last job; once that is mended, a test page makes CUPS forget it"
             return facts, why or self._other_format(facts)
-        async with connected(behind) as device:
+        async with connected(address) as device:
             why = _trouble(await device.facts())
         return facts, _trouble(replace(facts, reasons=())) or why or self._other_format(facts)
 
@@ -149,13 +143,14 @@ class IppPrinter:
             reasons = (await queue.facts()).reasons
             fresh = fresh or reasons != before.reasons
             fault = fault_of(reasons) if fresh else ""
-            if fault or job.state is JobState.STOPPED:
-                return fault or "stopped"
+            if fault:
+                return fault
+            if job.state is JobState.STOPPED:
+                return _told("stopped", job)
             if job.state is JobState.HELD and "job-incoming" not in job.reasons:
-                return "held in the queue"
+                return _told("held in the queue", job)
             if self._clock() >= deadline:
-                late = f"not printed within {self._finish_s:g} s"
-                return f"{late}: {job.message}" if job.message else late
+                return _told(f"not printed within {self._finish_s:g} s", job)
             await self._sleep(POLL_S)
         return ""
 
@@ -219,65 +214,6 @@ class IppPrinter:
         return label.pdf(), _PDF, settings
 
 
-def open_ipp(url: str) -> IppPrinter:
-    """``ipp://host[:port]/path``, ``/ipp/print`` where no path is given.
-
-    Raises ``UsageError("label.bad_printer_url")``.
-    """
-    parts = urlsplit(url)
-    form, finish_s = _options(url, parts.query)
-    try:
-        host, port = parts.hostname, parts.port or PORT
-    except ValueError as error:
-        raise UsageError("label.bad_printer_url", url=url, why="its port is no number") from error
-    if not host or parts.username is not None or parts.fragment:
-        raise UsageError("label.bad_printer_url", url=_public(url), why="it is not ipp://host/path")
-    path = parts.path if parts.path.strip("/") else "/ipp/print"
-    return IppPrinter(url, Address(host, port, path), form=form, finish_s=finish_s)
-
-
-def open_cups(url: str) -> IppPrinter:
-    """``cups://queue`` of this computer, ``cups://host[:port]/queue`` of another.
-
-    Raises ``UsageError("label.bad_printer_url")``.
-    """
-    parts = urlsplit(url)
-    form, finish_s = _options(url, parts.query)
-    queue = parts.path.strip("/")
-    try:
-        host, port = (parts.hostname, parts.port or PORT) if queue else ("localhost", PORT)
-    except ValueError as error:
-        raise UsageError("label.bad_printer_url", url=url, why="its port is no number") from error
-    queue = queue or parts.netloc
-    if not host or not _QUEUE.fullmatch(queue) or parts.username is not None or parts.fragment:
-        why = "it is not cups://queue or cups://host:port/queue"
-        raise UsageError("label.bad_printer_url", url=_public(url), why=why)
-    return IppPrinter(url, Address(host, port, f"/printers/{queue}"), form=form, finish_s=finish_s)
-
-
-def _options(url: str, query: str) -> tuple[str, float]:
-    """The format, and the seconds a label may take."""
-    asked = parse_qs(query, keep_blank_values=True)
-    (form,) = asked.pop("format", ["pdf"])[-1:]
-    (limit,) = asked.pop("timeout", [str(FINISH_S)])[-1:]
-    if asked or form not in _FORMATS:
-        why = f"after the ? it takes format={' or '.join(_FORMATS)} and timeout="
-        raise UsageError("label.bad_printer_url", url=_public(url), why=why)
-    try:
-        seconds = float(limit)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds <= _MOST_TIMEOUT_S:
-        why = f"its timeout is not up to {_MOST_TIMEOUT_S} seconds"
-        raise UsageError("label.bad_printer_url", url=_public(url), why=why)
-    return form, seconds
-
-
-def _public(url: str) -> str:
-    """Without a password that somebody put there."""
-    return re.sub(r"//[^/@]*@", "//", url)
-
-
 def _size(label: Label) -> str:
     """As PWG 5101.1 and CUPS write it, in hundredths of a millimetre: a twelfth of a dot."""
     width, height = (dots * MM_PER_INCH / label.dpi for dots in (label.width, label.height))
@@ -285,11 +221,8 @@ def _size(label: Label) -> str:
 
 
 def _behind(facts: PrinterFacts) -> Address | None:
-    """The IPP printer that a CUPS queue leads to."""
-    parts = urlsplit(facts.device)
-    if not facts.cups or parts.scheme != "ipp" or not parts.hostname:
-        return None
-    return Address(parts.hostname, parts.port or PORT, parts.path or "/")
+    """The IPP printer that a CUPS queue leads to, where it is one without encryption."""
+    return Address.of(facts.device) if facts.cups and facts.device.startswith("ipp://") else None
 
 
 def _trouble(facts: PrinterFacts) -> str:
@@ -312,10 +245,13 @@ def _judged(facts: PrinterFacts, job: JobFacts, why: str) -> Printed:
         return Printed(PrintOutcome.UNKNOWN if why else PrintOutcome.CONFIRMED, why=why)
     if not why:
         ended = "aborted" if job.state is JobState.ABORTED else "cancelled"
-        reason = fault_of(facts.reasons) or job.message
-        why = f"{ended}: {reason}" if reason else ended
+        why = fault_of(facts.reasons) or _told(ended, job)
     nothing = not job.began and not job.pieces
     return Printed(PrintOutcome.NOT_SENT if nothing else PrintOutcome.UNKNOWN, why=why)
+
+
+def _told(why: str, job: JobFacts) -> str:
+    return f"{why}: {job.message}" if job.message else why
 
 
 def _incomplete(job: JobFacts) -> str:

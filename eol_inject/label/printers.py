@@ -59,8 +59,8 @@ class Printer(Protocol):
 SINKS: Final[Mapping[str, str]] = {
     "file": "eol_inject.label.folder:open_folder",
     "zpl": "eol_inject.label.zpl_printer:open_tcp",
-    "ipp": "eol_inject.label.ipp_printer:open_ipp",
-    "cups": "eol_inject.label.ipp_printer:open_cups",
+    "ipp": "eol_inject.label.ipp_url:open_ipp",
+    "cups": "eol_inject.label.ipp_url:open_cups",
     "zpl+usb": "eol_inject.label.zpl_printer:open_usb",
 }
 """Scheme → ``module:attr`` of a function ``(url) -> Printer``, imported when first used."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import pypdfium2
 import pytest
 from PIL import Image, ImageChops
 
@@ -12,6 +13,7 @@ from eol_inject.errors import StationError, UsageError
 from eol_inject.label import Label, Printer, PrintOutcome, load_template, open_printer, render
 from eol_inject.sim.printer import PrinterFaults, SimPrinter
 from eol_inject.unit import ClaimCode, Identifier, Proof, Proven, Unit
+from tests.support.ipp_device import Device, serving
 
 
 class Sink(Protocol):
@@ -59,13 +61,42 @@ class Zpl:
         return list(self.sim.labels)
 
 
-@pytest.fixture(params=["file", "zpl"])
+@dataclass
+class Ipp:
+    """``ipp:``; broken by an empty roll. Draws the PDFs of its jobs by pdfium."""
+
+    device: Device
+    folder: Path
+
+    @property
+    def url(self) -> str:
+        return self.device.url
+
+    def break_it(self) -> None:
+        self.device.reasons = ["media-empty-error"]
+
+    def printed(self) -> list[Path]:
+        paths = []
+        for job in self.device.jobs:
+            path = self.folder / f"job-{job.id}.png"
+            document = pypdfium2.PdfDocument(job.data)
+            grey = document[0].render(scale=self.device.dpi / 72, grayscale=True).to_pil()
+            document.close()
+            grey.point(lambda level: 255 if level > 127 else 0).convert("1").save(path)
+            paths.append(path)
+        return paths
+
+
+@pytest.fixture(params=["file", "zpl", "ipp"])
 def sink(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Sink]:
     if request.param == "file":
         yield Folder(tmp_path / "labels")
-        return
-    with SimPrinter(tmp_path / "printed") as sim:
-        yield Zpl(sim)
+    elif request.param == "zpl":
+        with SimPrinter(tmp_path / "printed") as sim:
+            yield Zpl(sim)
+    else:
+        with serving(Device()) as device:
+            yield Ipp(device, tmp_path)
 
 
 @pytest.fixture
