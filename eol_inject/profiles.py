@@ -76,6 +76,9 @@ class ProfileSpec(specs.Spec):
                 f"{len(carriers)} regions carry {{auth}}: exactly one has to "
                 f"({', '.join(carriers) or 'none does'})"
             )
+        in_it = [value for value in templates(self.carrier).values() if "{auth}" in value]
+        if len(in_it) > 1:
+            raise ValueError(f"region '{self.carrier.name}' has {{auth}} in {len(in_it)} values")
         for region in self.regions:
             for value in templates(region).values():
                 for name in field_names(value):
@@ -122,6 +125,10 @@ class Profile:
             (part.address, (self.path.parent / part.file).resolve())
             for part in self.spec.firmware.parts
         )
+
+    def template(self, name: str) -> str:
+        """A label template as the profile names it: a shipped one, or a file beside the profile."""
+        return str((self.path.parent / name).resolve()) if name.endswith(".toml") else name
 
     @property
     def public_fields(self) -> tuple[str, ...]:

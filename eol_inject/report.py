@@ -1,5 +1,6 @@
 """Records of finished attempts → one line, one JSON object, one table. Nothing secret gets here."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,7 +35,17 @@ class Failure:
     @classmethod
     def of(cls, error: EolError) -> "Failure":
         """The failure an error tells of."""
-        return cls(error.code, str(error), error.hint)
+        return cls(error.code, masked(str(error)), masked(error.hint))
+
+
+def masked(text: str) -> str:
+    """``text`` without what has the shape of a token: people paste them where a name belongs."""
+    return _TOKEN_SHAPED.sub("[hidden]", text)
+
+
+_TOKEN_SHAPED = re.compile(
+    r"sqr_[A-Za-z0-9_-]{32}(\+\d+)?|(?<![A-Za-z0-9_-])[A-Za-z0-9_-]{32}(?![A-Za-z0-9_-])"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ def check_profile(profile: Profile) -> ProfileCheck:
     if spec.label is not None:
         known = {"product_name": spec.product.name, "product": spec.product.id}
         names = (spec.label.template, *spec.label.also.values())
-        templates = [load_template(name) for name in names]
+        templates = [load_template(profile.template(name)) for name in names]
         for each in templates:
             check_template(each, public, organization=spec.product.organization, known=known)
         template = ", ".join(f"{each.name} ({each.digest[:12]})" for each in templates)

@@ -66,7 +66,14 @@ def run(args: Sequence[str]) -> int:
     except KeyboardInterrupt:
         answer = Answer.of(StoppedError("report.interrupted"))
         body = _body(answer, as_json=as_json)
-    _print(body, sys.stdout)
+    try:
+        _print(body, sys.stdout)
+    except (OSError, ValueError, AttributeError):
+        # a full disk behind `>`, or no standard output at all: the answer is on no record
+        lost = StationError("report.output_lost")
+        tell(f"error: {lost}")
+        tell(f"hint: {lost.hint}")
+        return int(answer.outcome.exit or lost.exit)
     if answer.failure:
         tell(f"error: {answer.failure.text}")
         if answer.failure.hint:

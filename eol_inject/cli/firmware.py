@@ -116,6 +116,8 @@ def _token(source: str) -> "AuthToken":
     from eol_inject.unit import AuthToken
 
     if source == "-":
+        if sys.stdin is None:  # closed: `<&-`
+            raise UsageError("report.unreadable", path="standard input", why="it is closed")
         data = sys.stdin.buffer.read(_TOKEN_FILE_LIMIT)
     else:
         try:

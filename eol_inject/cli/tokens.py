@@ -81,7 +81,7 @@ def import_(
     wanted = org or (spec.product.organization if spec else None)
     batch = open_source(
         source,
-        stdin=sys.stdin.buffer,
+        stdin=sys.stdin.buffer if sys.stdin else None,
         mapping=_mapping(pairs),
         organization=wanted,
         fields=spec.fields if spec else {},

@@ -152,7 +152,10 @@ def load(
         expect_version=spec.version,
         parts=read,
     )
-    _require_apart((*read, (spec.address, _whole_sectors(data))))
+    own = ((place.address, b"\xff" * place.size) for place in golden.places)
+    beside = own if golden.image.start == 0 else ()
+    _require_apart((*read, (spec.address, _whole_sectors(data)), *beside))
+    golden.require_slot(spec.address)
     fields = _samples(regions)
     changed = _reach(golden, golden.plan(_sample(golden, fields), spec.address), spec.address)
     end = spec.address + len(golden.data)

@@ -72,7 +72,7 @@ class Golden:
         self._own = [spec for spec in specs if isinstance(spec, OwnPlaceSpec)]
         self._eeprom = tuple(spec for spec in specs if isinstance(spec, EepromSpec))
         self.regions = tuple(regions.locate(self.image, spec) for spec in self._inside)
-        rows = self._container.partitions or _partitions(parts)
+        self._rows = rows = self._container.partitions or _partitions(parts)
         self.places = tuple(regions.place(spec, rows) for spec in self._own)
         _require_apart([(r.offset, r.size) for r in self.regions])
         _require_apart([(p.address, p.size) for p in self.places])
@@ -80,6 +80,16 @@ class Golden:
         self._sealer = seals.sealer(self.image, first)
         self._require_sound()
         self._spans: dict[tuple[int, ...], tuple[Span, ...]] = {}
+
+    def require_slot(self, address: int) -> None:
+        """That the product's own partition table has an application slot where it is written.
+
+        Raises ``UsageError("image.no_slot")``.
+        """
+        slots = [row.address for row in self._rows if row.is_application]
+        if slots and self._container.kind is not Kind.MERGED and address not in slots:
+            known = ", ".join(f"{slot:#x}" for slot in slots)
+            raise UsageError("image.no_slot", address=f"{address:#x}", known=known)
 
     def patch(
         self,

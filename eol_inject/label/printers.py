@@ -81,7 +81,9 @@ def open_printer(url: str) -> Printer:
 
 def scheme_of(url: str) -> str:
     """The scheme in lower case; ``file`` for a plain path, a Windows drive included."""
-    scheme, colon, _ = url.partition(":")
+    scheme, colon, rest = url.partition(":")
+    if rest.startswith("//"):
+        return scheme.lower()  # also one that is misspelt: it is no folder's name
     if not colon or len(scheme) == 1 or not scheme.replace("+", "").replace("-", "").isalnum():
         return "file"
     return scheme.lower()

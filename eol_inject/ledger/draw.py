@@ -1,5 +1,6 @@
 """Which token a unit gets: its own bound one, or the next of the lot; nobody else's."""
 
+import json
 from dataclasses import dataclass
 from typing import Final
 
@@ -7,9 +8,12 @@ import sqlalchemy as sa
 
 from eol_inject.errors import StationError, UnitError
 from eol_inject.ledger import identity
+from eol_inject.ledger.model import Reserved
 from eol_inject.ledger.prepared import Prepared
 from eol_inject.ledger.schema import Found, binding, identifier, token
-from eol_inject.unit import Identifier
+from eol_inject.ledger.transitions import State
+from eol_inject.ledger.vault import Vault
+from eol_inject.unit import Identifier, Secret
 
 # Written into the statement, not bound: a partial index is used only where the planner can see
 # that the condition holds.
@@ -91,14 +95,32 @@ _BOUND: Final = (
 )
 
 
+_LEFT: Final = sa.select(
+    sa.func.count().label("all"),
+    sa.func.count()
+    .filter(
+        token.c.state == "available",
+        sa.exists().where(binding.c.token == token.c.id, binding.c.live == 1),
+    )
+    .label("bound"),
+).where(token.c.product == sa.bindparam("p"), token.c.lot == sa.bindparam("l"))
+"""Why a lot gives nothing: tokens of it in all, and free ones that belong to certain units."""
+
+
 def from_pool(conn: sa.Connection, wanted: Wanted) -> Found:
-    """Take the next unbound token of the lot. Raises ``StationError("ledger.pool_empty")``."""
+    """Take the next unbound token of the lot. Raises ``StationError``: ``ledger.pool_empty``,
+    ``ledger.no_such_lot``, ``ledger.only_bound_left``."""
     values = {"p": wanted.product, "l": wanted.lot}
     if wanted.organization is None:
         row: Found | None = _NEXT_OF_ANY.first(conn, values)
     else:
         row = _NEXT.first(conn, {**values, "o": wanted.organization})
     if row is None:
+        left = conn.execute(_LEFT, values).one()
+        if not left.all:
+            raise StationError("ledger.no_such_lot", product=wanted.product, lot=wanted.lot)
+        if left.bound:
+            raise StationError("ledger.only_bound_left", lot=wanted.lot, count=left.bound)
         raise StationError(
             "ledger.pool_empty",
             product=wanted.product,
@@ -132,6 +154,21 @@ def bound_to(conn: sa.Connection, unit_id: int, wanted: Wanted) -> Found | None:
     if taken is None:
         raise UnitError("ledger.bound_taken")
     return taken
+
+
+def reserved(vault: Vault, row: Found, added: int, state: State, *, resumed: bool) -> Reserved:
+    """What a reservation hands out of the token in ``row``."""
+    fields: dict[str, str | Secret] = dict(json.loads(row.public))
+    if row.secrets is not None:
+        fields.update(vault.open_secrets(row.uid, row.secrets))
+    return Reserved(
+        assignment=added,
+        state=state,
+        auth=vault.open_auth(row.uid, row.auth),
+        fields=fields,
+        resumed=resumed,
+        has_claim_code=row.claim_print is not None,
+    )
 
 
 def _adopt(conn: sa.Connection, unit_id: int, token_id: int) -> None:

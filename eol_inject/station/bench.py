@@ -101,7 +101,7 @@ def open_bench(
     if spec.label is None:
         raise UsageError("profile.no_label", profile=profile.name)
     names = {UNIT: spec.label.template, **spec.label.also}
-    templates = {kind: load_template(name) for kind, name in names.items()}
+    templates = {kind: load_template(profile.template(name)) for kind, name in names.items()}
     # what is the same on every label is tried now: no unit is written that could not be labelled
     for template in templates.values():
         check_template(

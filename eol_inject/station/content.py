@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from eol_inject import verify
 from eol_inject.chips import SECTOR
 from eol_inject.device import Device, Identity
-from eol_inject.errors import UnitError, UsageError
+from eol_inject.errors import StationError, UnitError, UsageError
 from eol_inject.image import Patched
 from eol_inject.station.bench import Bench
 from eol_inject.station.resume import Next
@@ -99,13 +99,20 @@ def patch(
 ) -> Patched:
     """The unit's image and what stands beside it.
 
-    Raises ``UnitError`` with the codes of ``image`` for what this unit's own store, or its own
-    field values, make impossible.
+    Raises the codes of ``image``: as ``UnitError`` where this unit's own store is in the way, as
+    ``StationError`` where the token's field values are (another unit would get no better ones).
     """
     try:
         return bench.firmware.golden.patch(auth, fields, existing=kept)
     except UsageError as error:
-        raise UnitError(error.code, **error.params) from error
+        kind = UnitError if error.code in _OF_THE_UNIT else StationError
+        raise kind(error.code, **error.params) from error
+
+
+_OF_THE_UNIT = {
+    "image.nvs_full", "image.nvs_occupied", "image.nvs_unread", "image.nvs_unreadable",
+}  # fmt: skip
+"""What a store that this unit has kept is to blame for."""
 
 
 def read_back(

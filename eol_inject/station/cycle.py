@@ -11,7 +11,7 @@ from eol_inject.device import Device
 from eol_inject.errors import EolError, StationError, StoppedError, UnitError
 from eol_inject.events import Step
 from eol_inject.image import Patched
-from eol_inject.ledger import Cycle, Reserved, State
+from eol_inject.ledger import Cycle, Hold, Reserved, State
 from eol_inject.report import CycleRecord
 from eol_inject.station import boot_check, content, labelling, preflight, rework
 from eol_inject.station.attempt import Attempt
@@ -50,9 +50,10 @@ def _cycle(bench: Bench, attempt: Attempt) -> None:
             identity.security.refuse_if_secured()
         labelling.one_at_a_time(bench, identity.unit)
         cycle = attempt.take(identity.unit)
-        standing = cycle.standing(bench.profile.spec.product.role)
+        standing = cycle.standing()
         may_clear = rework.may_clear_itself(bench, cycle, standing)
-        if not may_clear:
+        finished = standing.state is State.CLOSED and standing.hold is Hold.NONE
+        if not may_clear and not finished:
             cycle.expect(blank=False)
 
         with step(Step.INSPECT):
@@ -65,7 +66,9 @@ def _cycle(bench: Bench, attempt: Attempt) -> None:
             if may_clear and holding is Holding.BLANK:
                 cycle.clear_blank(rework.BLANK_AGAIN)
                 attempt.state = State.WRITING
-            cycle.expect(blank=holding is Holding.BLANK)
+            if not finished or holding in _AS_THE_LEDGER_SAYS:
+                # a finished unit is looked at first: erased, or a clone of one, it is not done
+                cycle.expect(blank=holding is Holding.BLANK)
             going_on = _decide(bench, attempt.state, holding, findings, identity.unit)
             if bench.profile.spec.device.mode == "inject":
                 content.prove_golden(bench, device)
@@ -93,6 +96,10 @@ def _cycle(bench: Bench, attempt: Attempt) -> None:
         _finish(bench, attempt, cycle, labelled=standing.state is State.LABELLED)
 
 
+_AS_THE_LEDGER_SAYS = {Holding.BLANK, Holding.OWN}
+"""What the ledger has a word on; another finding stops a finished unit for what it is."""
+
+
 def _finish(bench: Bench, attempt: Attempt, cycle: Cycle, *, labelled: bool) -> None:
     """Label and close. A label that is missing leaves the unit verified."""
     if attempt.proven is not None and not labelled:
@@ -111,7 +118,7 @@ def _decide(bench: Bench, state: str, holding: Holding, findings: Findings, unit
 def _reserve(bench: Bench, attempt: Attempt, cycle: Cycle) -> Reserved:
     """The unit's own token, or the next of the lot; committed, and the same when asked again."""
     product = bench.profile.spec.product
-    reserved = cycle.reserve(product.id, product.organization, bench.lot, role=product.role)
+    reserved = cycle.reserve(product.id, product.organization, bench.lot)
     attempt.resumed = reserved.resumed
     attempt.state = reserved.state
     if not reserved.has_claim_code:

@@ -281,12 +281,16 @@ def test_an_empty_pool_says_so(ledger):
 
 
 @pytest.mark.parametrize(
-    ("product", "organization", "lot"),
-    [("OTHER", 7, "lot-1"), ("TMPL1", 8, "lot-1"), ("TMPL1", 7, "lot-2")],
+    ("product", "organization", "lot", "code"),
+    [
+        ("OTHER", 7, "lot-1", "ledger.no_such_lot"),
+        ("TMPL1", 8, "lot-1", "ledger.pool_empty"),
+        ("TMPL1", 7, "lot-2", "ledger.no_such_lot"),
+    ],
 )
-def test_tokens_come_from_this_run_only(ledger, product, organization, lot):
+def test_tokens_come_from_this_run_only(ledger, product, organization, lot, code):
     """Product, organization and lot of the run, or none at all."""
-    with refused("ledger.pool_empty"):
+    with refused(code):
         begin(ledger).reserve(product, organization, lot)
 
 

@@ -9,6 +9,7 @@ from eol_inject import profiles
 from eol_inject.cli import answer
 from eol_inject.errors import UsageError
 from eol_inject.image.firmware import load
+from eol_inject.label import open_printer
 from eol_inject.ledger import Kind
 from eol_inject.sim import manage
 from eol_inject.station.preflight import same_world
@@ -116,3 +117,77 @@ def test_qa_is_told_what_the_ledger_has_against_a_unit(line: Line) -> None:
     told = line.type(*check)
     assert told.code == 1
     assert told.error in {"ledger.unit_quarantined", "ledger.unit_blocked"}
+
+
+def test_a_finished_unit_that_was_erased_is_not_called_done(line: Line) -> None:
+    """The flash is looked at before a unit counts as done: erased, or a clone with its MAC."""
+    unit = line.unit()
+    assert line.run(unit).code == 0
+    assert line.run(unit).error == "ledger.unit_closed"
+    manage.wipe(unit.url)
+    told = line.run(unit)
+    assert (told.code, told.error) == (1, "ledger.unit_erased")
+    assert unit.tokens(line.pool) == set()
+
+
+def test_a_finished_unit_with_a_foreign_token_is_not_called_done(line: Line) -> None:
+    """What it holds is told, not what the ledger remembers."""
+    unit = line.unit()
+    assert line.run(unit).code == 0
+    (token,) = unit.tokens(line.pool)
+    flash = unit.flash(0, 1 << 20)
+    manage.poke(unit.url, 0, flash.replace(token.encode(), b"Z" * 32))
+    told = line.run(unit)
+    assert (told.code, told.error) == (1, "verify.holds_unknown_token")
+
+
+def test_a_lot_says_why_it_gives_nothing(line: Line) -> None:
+    """A lot that is not there, and one whose tokens belong to other units."""
+    unit = line.unit()
+    assert line.run(unit, lot="nolot").error == "ledger.no_such_lot"
+    source = line.folder / "bound.csv"
+    source.write_text(f"MAC address,Token,QR\n60:55:f9:aa:aa:aa,{'b' * 31}9,sqr_{'c' * 31}9+1\n")
+    told = line.type("tokens", "import", str(source), "--product", "TMPLsample01", "--lot", "B")
+    assert told.code == 0, told
+    assert line.run(unit, lot="B").error == "ledger.only_bound_left"
+
+
+def test_a_record_may_not_lie_on_another_part(line: Line) -> None:
+    """A region on the product's own partition table is refused before any unit is written."""
+    path = profile(line, "record", "flash")
+    text = line.folder.joinpath("record-flash.toml").read_text().replace("0x3F0000", "0x8000")
+    line.folder.joinpath("record-flash.toml").write_text(text)
+    told = line.run(line.unit(), profile=path)
+    assert (told.code, told.error) == (2, "image.parts_overlap")
+
+
+def test_an_application_outside_the_tables_slots_is_refused(line: Line) -> None:
+    """Written to 0x20000 while the table has app0 at 0x10000, it would never start."""
+    path = profile(line, "record", "flash")
+    file = line.folder / "record-flash.toml"
+    file.write_text(file.read_text().replace("address = 0x10000", "address = 0x20000"))
+    told = line.run(line.unit(), profile=path)
+    assert (told.code, told.error) == (2, "image.no_slot")
+
+
+def test_a_misspelt_printer_is_no_folder() -> None:
+    """An unknown scheme is refused, not made a folder of."""
+    with pytest.raises(UsageError) as refused:
+        open_printer("zpl_usb:///dev/usb/lp0")
+    assert refused.value.code == "label.unknown_printer"
+
+
+def test_a_token_pasted_as_a_name_is_not_repeated(
+    line: Line, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Profile, port, file: whatever it was taken for, the error does not say it again."""
+    (token, *_) = line.pool
+    for words in (
+        ["run", "--once", "--profile", token, "--port", "sim://esp32c3", "--lot", "L1"],
+        ["run", "--once", "--profile", "esp32c3-blnkopt", "--port", token, "--lot", "L1"],
+        ["firmware", "inspect", f"/nowhere/{token}.bin"],
+        ["profile", "check", token],
+    ):
+        assert answer.run([*words, *([] if words[0] != "run" else ["--training"])]) != 0
+        said = capfd.readouterr()
+        assert token not in said.out + said.err

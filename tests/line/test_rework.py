@@ -62,7 +62,7 @@ def test_a_quarantined_unit_goes_on_after_it_was_cleared(line: Line) -> None:
 def test_a_blocked_unit_without_a_token_is_refused_until_it_is_cleared(line: Line) -> None:
     """A unit that holds nothing can be stopped too."""
     unit = line.unit()
-    assert line.run(unit, lot="empty").error == "ledger.pool_empty"
+    assert line.run(unit, lot="empty").error == "ledger.no_such_lot"
     assert rework(line, "quarantine", unit).out["hold"] == "blocked"
     assert line.run(unit).error == "ledger.unit_blocked"
     rework(line, "clear", unit)
