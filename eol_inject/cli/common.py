@@ -3,6 +3,7 @@
 import functools
 import getpass
 import os
+import re
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,7 +33,31 @@ port_option = click.option(
     required=True,
     help="Serial port of the unit: /dev/ttyUSB0, COM7, socket://, rfc2217://, sim://.",
 )
-lot_option = click.option("--lot", required=True, help="Draw tokens from this lot only.")
+
+
+def record_name(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    """A name that goes into records: printable, short, and nothing that looks like a token."""
+    if not value.strip() or len(value) > _LONGEST_NAME or not value.isprintable():
+        why = f"a name has 1 to {_LONGEST_NAME} printable characters"
+        raise click.BadParameter(why, ctx, param)
+    if param.name in _PASTED and _TOKEN.search(value):
+        why = "this looks like a token, and a name is shown to everybody"
+        raise click.BadParameter(why, ctx, param)
+    return value
+
+
+_LONGEST_NAME = 80
+_PASTED = {"lot", "slot"}
+"""Where somebody may paste a token; a computer's name may well look like one."""
+_TOKEN = re.compile(r"sqr_|(?<![A-Za-z0-9_-])[A-Za-z0-9_-]{32}(?![A-Za-z0-9_-])")
+
+lot_option = click.option(
+    "--lot",
+    required=True,
+    callback=record_name,
+    metavar="NAME",
+    help="Draw tokens from this lot only.",
+)
 printer_option = click.option(
     "--printer", metavar="URL", help="Label printer, e.g. file:///folder for PDF and PNG files."
 )
@@ -82,12 +107,16 @@ def with_workplace(command: Callable[..., Answer]) -> Callable[..., Answer]:
     )
     @click.option(
         "--station",
+        callback=record_name,
+        metavar="NAME",
         default=socket.gethostname,
         show_default="host name",
         help="Name of this station in records.",
     )
     @click.option(
         "--operator",
+        callback=record_name,
+        metavar="NAME",
         default=login_name,
         show_default="login name",
         help="Who works here, in records.",

@@ -17,6 +17,7 @@ from eol_inject.cli.common import (
     port_option,
     printer_option,
     profile_option,
+    record_name,
     with_workplace,
 )
 from eol_inject.cli.scanners import TTY, scanner_of, scanner_option
@@ -49,7 +50,14 @@ _WORST_FIRST = (
     help="Print no labels: units stay verified for `eol-inject label sheet`.",
 )
 @click.option("--once", is_flag=True, help="One unit, then end with its exit code.")
-@click.option("--slot", default="1", show_default=True, help="Name of this fixture position.")
+@click.option(
+    "--slot",
+    default="1",
+    show_default=True,
+    callback=record_name,
+    metavar="NAME",
+    help="Name of this fixture position.",
+)
 @json_option
 @events_option
 @with_workplace

@@ -9,7 +9,7 @@ import click
 from eol_inject.cli import cloud
 from eol_inject.cli.answer import Answer, tell
 from eol_inject.cli.asking import Terminal
-from eol_inject.cli.common import Workplace, json_option, with_workplace
+from eol_inject.cli.common import Workplace, json_option, record_name, with_workplace
 from eol_inject.events import Question
 
 if TYPE_CHECKING:
@@ -31,7 +31,13 @@ for _command in cloud.COMMANDS:
 @tokens.command("import")
 @click.argument("source")
 @click.option("--product", metavar="ID", help="The cloud's productId; default: the profile's.")
-@click.option("--lot", required=True, help="Name of this batch; a run draws from one lot.")
+@click.option(
+    "--lot",
+    required=True,
+    callback=record_name,
+    metavar="NAME",
+    help="Name of this batch; a run draws from one lot.",
+)
 @click.option(
     "--org", type=click.IntRange(min=1), help="The cloud's orgId, where the source does not say."
 )

@@ -191,3 +191,11 @@ def test_a_token_pasted_as_a_name_is_not_repeated(
         assert answer.run([*words, *([] if words[0] != "run" else ["--training"])]) != 0
         said = capfd.readouterr()
         assert token not in said.out + said.err
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\nb", "A" * 31 + "9", "x" * 81, "sqr_oops"])
+def test_a_lots_name_is_fit_for_records(line: Line, name: str) -> None:
+    """Empty, unprintable, endless, or a token: refused with exit 2 before anything is read."""
+    told = line.type("tokens", "import", "nothing.csv", "--product", "P", "--lot", name)
+    assert (told.code, told.error) == (2, "report.usage")
+    assert "A" * 31 + "9" not in str(told.out)
