@@ -35,12 +35,17 @@ def move_binding(conn: sa.Connection, which: Identifier, to: Identifier) -> None
 def move_identifier(conn: sa.Connection, which: Identifier, to: Identifier, *, at: str) -> int:
     """``which`` names the unit ``to`` from now on; the answer is that unit's id.
 
-    Raises ``UnitError``: ``ledger.nothing_bound``, ``primary_stays``, ``identity_contradicts``.
+    ``which`` may be known only by the tokens that were made for it, as a number on a housing is
+    that no station can read. Raises ``UnitError``: ``ledger.nothing_bound``, ``primary_stays``,
+    ``identity_contradicts``.
     """
     this = sa.and_(identifier.c.kind == which.kind, identifier.c.value == which.value)
     row = conn.execute(sa.select(identifier.c.is_primary).where(this)).first()
     if row is None:
-        raise UnitError("ledger.nothing_bound", which=str(which))
+        bound = conn.execute(sa.select(binding.c.token).where(_live(which))).first()
+        if bound is None:
+            raise UnitError("ledger.nothing_bound", which=str(which))
+        return identity.find_or_add(conn, Unit(to, (which,)), now=at)
     if row.is_primary:
         raise UnitError("ledger.primary_stays", which=str(which))
     target = identity.find_or_add(conn, Unit(to), now=at)

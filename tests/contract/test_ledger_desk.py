@@ -319,3 +319,16 @@ def test_a_pin_is_never_shown(ledger, lead):
     """Nor kept: only its argon2 hash is."""
     assert "4711" not in repr(lead)
     assert code_of(ledger.add_person, "z", Role.LEAD, Secret("12")) == "ledger.bad_pin"
+
+
+def test_a_token_made_for_a_number_that_no_station_reads_is_bound_by_hand(empty):
+    """Only the token knows the serial number: `rebind` says which unit it stands on."""
+    serial = Identifier("serial", "SN1")
+    take_in(empty, [static_token(1, bound=(serial,))])
+    desk = empty.desk(empty.authenticate("eng"))
+    desk.rebind(serial, mac(1), reason="read from the housing")
+    assert serial in empty.show(mac(1)).unit.identifiers
+    assert reserve(begin(empty, 1)).auth.reveal() == auth_text(1)
+    with pytest.raises(EolError) as refused:
+        desk.rebind(Identifier("serial", "SN9"), mac(2), reason="r")
+    assert refused.value.code == "ledger.nothing_bound"
