@@ -3,16 +3,18 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from eol_inject.events import Outcome
 from eol_inject.ledger.chain import Entry, Setup, append
-from eol_inject.ledger.lease import Holding
 from eol_inject.ledger.model import CycleFacts
 from eol_inject.ledger.schema import attempt
 from eol_inject.unit import Proof
+
+if TYPE_CHECKING:
+    from eol_inject.ledger.lease import Holding
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ class Ending:
 
 
 def start(
-    conn: sa.Connection, setup: Setup, held: Holding, unit: int | None, facts: CycleFacts
+    conn: sa.Connection, setup: Setup, held: "Holding", unit: int | None, facts: CycleFacts
 ) -> None:
     """The attempt's row, before anything can go wrong; asked again, it stands already."""
     if conn.execute(sa.select(attempt.c.id).where(attempt.c.id == held.attempt)).first():
@@ -46,7 +48,7 @@ def start(
 
 
 def finish(
-    conn: sa.Connection, setup: Setup, held: Holding, ending: Ending, *, unit: int | None = None
+    conn: sa.Connection, setup: Setup, held: "Holding", ending: Ending, *, unit: int | None = None
 ) -> None:
     """How the attempt ended, in its row and in the log; only the first answer counts."""
     values: dict[str, Any] = {
@@ -70,6 +72,12 @@ def finish(
             facts={"outcome": ending.outcome, "code": ending.code},
         )
         append(conn, setup, entry)
+
+
+def port(conn: sa.Connection, which: str) -> str:
+    """The port of the attempt with this id; empty where it was not told."""
+    facts = conn.execute(sa.select(attempt.c.facts).where(attempt.c.id == which)).scalar()
+    return from_text(facts).port if facts else ""
 
 
 def count(conn: sa.Connection, unit: int) -> tuple[int, int]:

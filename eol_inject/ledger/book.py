@@ -1,6 +1,7 @@
 """The ledger itself: which token went to which unit, and everything that was done."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Self, TextIO, cast
@@ -23,6 +24,7 @@ from eol_inject.ledger import (
     listing,
     people,
     records,
+    replaying,
     settling,
 )
 from eol_inject.ledger.audit import Anchor, Report
@@ -45,7 +47,15 @@ from eol_inject.ledger.model import (
     UnitRecord,
 )
 from eol_inject.ledger.people import Person, Role
-from eol_inject.unit import AuthToken, ClaimCode, Identifier, Secret, StaticToken, Unit
+from eol_inject.unit import (
+    SELF_ROLE,
+    AuthToken,
+    ClaimCode,
+    Identifier,
+    Secret,
+    StaticToken,
+    Unit,
+)
 
 
 def utc_now() -> datetime:
@@ -74,10 +84,18 @@ class Ledger:
         return self._setup.info
 
     def begin_cycle(
-        self, unit: Unit, *, slot: str, operator: str, traceability: CycleFacts
+        self,
+        unit: Unit,
+        *,
+        slot: str,
+        operator: str,
+        traceability: CycleFacts,
+        role: str = SELF_ROLE,
     ) -> Cycle:
         """Take the unit for one pass through ``slot``; its attempt is on record from now on.
 
+        ``role``: which of the unit's tokens this pass is about. ``traceability.port`` tells two
+        programs apart that call their slots by one name.
         Raises ``StationError("ledger.unit_busy")`` while another slot works on it,
         ``UnitError("ledger.identity_contradicts")``; after a restore
         ``StationError``: ``ledger.behind_witness``, ``ledger.unsettled``; for a ledger or a
@@ -86,13 +104,13 @@ class Ledger:
         setup = self._setup
         home.refuse_elsewhere(setup)
         settling.refuse_unsettled(setup)
-        wanted = Holding(0, 0, setup.unique(), slot, operator)
+        wanted = Holding(0, 0, setup.unique(), slot, operator, traceability.port)
 
         def work(conn: sa.Connection) -> Cycle:
             unit_id = identity.find_or_add(conn, unit, now=setup.now())
-            held = lease.take(conn, setup, Holding(unit_id, 0, wanted.attempt, slot, operator))
+            held = lease.take(conn, setup, replace(wanted, unit=unit_id))
             attempts.start(conn, setup, held, unit_id, traceability)
-            return Cycle(setup, held, identity.load(conn, unit_id))
+            return Cycle(setup, held, identity.load(conn, unit_id), role)
 
         return setup.db.write(work)
 
@@ -209,12 +227,12 @@ class Ledger:
         """Who is named, with roles."""
         return self._setup.db.read(people.everybody)
 
-    def replay(self, *, by: Person, reason: str) -> settling.Replayed:
+    def replay(self, *, by: Person, reason: str) -> replaying.Replayed:
         """After a restore: put the tokens that this station handed out on record again.
 
         Raises ``StationError``: ``ledger.no_witness``, ``replay_incomplete``.
         """
-        return settling.replay(self._setup, by, reason)
+        return replaying.replay(self._setup, by, reason)
 
     def settle(self, station: str, *, by: Person, reason: str) -> None:
         """After a restore: vouch for a station that cannot replay any more."""

@@ -1,7 +1,7 @@
 """One unit's pass through a slot, as the ledger sees it: every verb is one durable transaction."""
 
-import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 import sqlalchemy as sa
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from eol_inject.errors import Param, RecordError, StationError, UnitError
 from eol_inject.events import Outcome
 from eol_inject.ledger import attempts, draw, identity, lease
-from eol_inject.ledger.chain import Entry, Head, Setup, append, head
+from eol_inject.ledger.chain import Entry, Head, Setup, append
 from eol_inject.ledger.labels import Labels
 from eol_inject.ledger.lease import LEASE_S, Holding
 from eol_inject.ledger.model import CycleFacts, Hold, LabelState, Reserved, Standing
@@ -17,10 +17,18 @@ from eol_inject.ledger.moves import Place, move
 from eol_inject.ledger.prepared import Prepared
 from eol_inject.ledger.proving import read_back_of
 from eol_inject.ledger.schema import Found, assignment, token
-from eol_inject.ledger.standing import STAND, refuse, refuse_erased, void_label
+from eol_inject.ledger.standing import (
+    STAND,
+    hold,
+    refuse,
+    refuse_erased,
+    refuse_held,
+    refuse_revoked,
+    void_label,
+)
 from eol_inject.ledger.transitions import HOLDS, Act, State
-from eol_inject.ledger.witness import Handed
-from eol_inject.unit import SELF_ROLE, AuthToken, Proof, Proven, Secret, Unit
+from eol_inject.ledger.witness import Handed, gave_up, remember
+from eol_inject.unit import SELF_ROLE, AuthToken, Proof, Proven, Unit
 
 _ORDER: Final = (
     State.RESERVED, State.WRITING, State.WRITTEN, State.VERIFIED, State.LABELLED, State.CLOSED,
@@ -39,11 +47,13 @@ class Cycle:
     be asked again after a lost answer.
     """
 
-    def __init__(self, setup: Setup, held: Holding, known: Unit) -> None:
+    def __init__(self, setup: Setup, held: Holding, known: Unit, role: str = SELF_ROLE) -> None:
         self._setup = setup
         self._held = held
         self._request = setup.unique()
-        self._role = SELF_ROLE
+        self._role = role
+        self._writing = False
+        """Bytes may be on their way into the unit, and nobody has proved yet what it holds."""
         self.unit: Final = known
         """With every identifier the ledger knows."""
 
@@ -58,11 +68,11 @@ class Cycle:
         entry = Entry("label", operator=self._held.operator, attempt=self._held.attempt)
         return Labels(self._setup, self._place, entry)
 
-    def standing(self, role: str = SELF_ROLE) -> Standing:
+    def standing(self) -> Standing:
         """How the ledger sees the unit; asks nothing and changes nothing."""
 
         def work(conn: sa.Connection) -> Standing:
-            row = self._stand(conn, role)
+            row = self._stand(conn)
             counts = attempts.count(conn, self._held.unit)
             own = row.auth and self._setup.vault.open_auth(row.uid, row.auth)
             return Standing(
@@ -82,7 +92,7 @@ class Cycle:
 
         return self._setup.db.write(work)
 
-    def expect(self, *, blank: bool, role: str = SELF_ROLE) -> None:
+    def expect(self, *, blank: bool) -> None:
         """Stop a unit that must not go on, before anything is reserved.
 
         ``blank``: inspect found no token on it. Raises ``UnitError``: ``ledger.unit_blocked``,
@@ -91,16 +101,14 @@ class Cycle:
         """
 
         def work(conn: sa.Connection) -> None:
-            row = self._stand(conn, role)
+            row = self._stand(conn)
             if blank:
                 refuse_erased(row)
             refuse(row)
 
         self._setup.db.write(work)
 
-    def reserve(
-        self, product: str, organization: int | None, lot: str, role: str = SELF_ROLE
-    ) -> Reserved:
+    def reserve(self, product: str, organization: int | None, lot: str) -> Reserved:
         """The unit's token: the one it has, the one bound to it, or the next of the lot.
 
         Committed and on disk when this returns. Asked again for the same unit and role, by this
@@ -108,35 +116,46 @@ class Cycle:
         ``ledger.pool_empty``, ``other_product``, ``other_organization``, ``other_lot``,
         ``identity_contradicts``, ``bound_twice``, ``bound_taken``.
         """
-        wanted = draw.Wanted(product, organization, lot)
-        self._role = role
+        wanted, vault = draw.Wanted(product, organization, lot), self._setup.vault
 
         def work(conn: sa.Connection) -> tuple[Reserved, Handed | None]:
-            row = self._stand(conn, role)
+            row = self._stand(conn)
             refuse(row)
             if row.assignment is not None:
+                refuse_revoked(row)
                 wanted.refuse_other(row.product, row.organization, row.lot)
                 state = State(row.state)
-                reserved = self._handed_out(row, row.assignment, state, resumed=True)
-                # Killed before its memory was written, perhaps: once more does no harm.
-                if state is not State.RESERVED:
+                reserved = draw.reserved(vault, row, row.assignment, state, resumed=True)
+                if state is not State.RESERVED or self._setup.witness is None:
                     return reserved, None
-                return reserved, self._handed(row, role, head(conn, self._setup.info.station))
+                # Killed before its memory was written, perhaps, and at another station: what is
+                # remembered here must stand in this station's own chain.
+                entry = self._entry("handed", token=row.token, assignment=row.assignment)
+                return reserved, self._handed(row, append(conn, self._setup, entry))
             taken = draw.bound_to(conn, self._held.unit, wanted) if row.bindings else None
             if taken is None:
                 taken = draw.from_pool(conn, wanted)
-            added, at = self._assign(conn, taken.id, role)
-            reserved = self._handed_out(taken, added, State.RESERVED, resumed=False)
-            return reserved, self._handed(taken, role, at)
+            added, at = self._assign(conn, taken.id)
+            reserved = draw.reserved(vault, taken, added, State.RESERVED, resumed=False)
+            return reserved, self._handed(taken, at)
 
         reserved, handed = self._setup.db.write(work)
-        if handed is not None and self._setup.witness is not None:
-            self._setup.witness.add(handed)
+        remember(self._setup, handed)
         return reserved
 
     def begin_writing(self) -> None:
         """``reserved`` → ``writing``: to be called just before the first byte is written."""
-        self._advance(Act.BEGIN, State.WRITING, done=(State.WRITING,))
+
+        def work(conn: sa.Connection) -> None:
+            row = self._stand(conn)
+            refuse_revoked(row)
+            lease.renew(conn, self._held)
+            place = self._place_of(row)
+            if place.state is not State.WRITING:
+                self._move(conn, place, Act.BEGIN)
+
+        self._setup.db.write(work)
+        self._writing = True
 
     def written(self) -> None:
         """``writing`` → ``written``: the device said that every block arrived."""
@@ -165,6 +184,7 @@ class Cycle:
             return found.proven(identity.load(conn, self._held.unit), self._role, proof)
 
         proven = self._setup.db.write(work)
+        self._writing = False
         if proven is None:
             raise RecordError("ledger.no_claim_code", unit=str(self.unit))
         return proven
@@ -202,7 +222,7 @@ class Cycle:
         self.note("label_sent", why=why, template=template, files="\n".join(files))
 
         def work(conn: sa.Connection) -> None:
-            place = self._place(conn)
+            place = self._place(conn, anyhow=True)
             conn.execute(
                 sa.update(assignment)
                 .where(
@@ -220,10 +240,10 @@ class Cycle:
     def release(self) -> None:
         """``reserved`` → the pool again; refused once it ever was ``writing``."""
 
-        def work(conn: sa.Connection) -> None:
-            row = self._stand(conn, self._role)
+        def work(conn: sa.Connection) -> Handed | None:
+            row = self._stand(conn)
             if row.assignment is None:
-                return
+                return None
             place = Place(row.assignment, row.token, self._held.unit, State(row.state))
             self._move(conn, place, Act.RELEASE)
             conn.execute(
@@ -231,14 +251,15 @@ class Cycle:
                 .where(token.c.id == place.token, token.c.state == "taken")
                 .values(state="available")
             )
+            return gave_up(conn, self._setup, place, Act.RELEASE)
 
-        self._setup.db.write(work)
+        remember(self._setup, self._setup.db.write(work))
 
     def quarantine(self, reason: str) -> None:
         """``writing`` … ``closed`` → ``quarantined``: a person must look; nobody gets the token."""
 
         def work(conn: sa.Connection) -> None:
-            place = self._place(conn)
+            place = self._place(conn, anyhow=True)
             if place.state is State.QUARANTINED:
                 return
             self._move(conn, place, Act.QUARANTINE, reason=reason)
@@ -258,20 +279,9 @@ class Cycle:
         """Append a public fact to the log; no state changes."""
 
         def work(conn: sa.Connection) -> None:
-            row = self._stand(conn, self._role)
-            append(
-                conn,
-                self._setup,
-                Entry(
-                    act=act,
-                    operator=self._held.operator,
-                    unit=self._held.unit,
-                    token=row.token,
-                    assignment=row.assignment,
-                    attempt=self._held.attempt,
-                    facts=facts,
-                ),
-            )
+            row = self._stand(conn)
+            entry = self._entry(act, token=row.token, assignment=row.assignment, facts=facts)
+            append(conn, self._setup, entry)
 
         self._setup.db.write(work)
 
@@ -292,26 +302,36 @@ class Cycle:
         """The attempt's record and the end of the lease, in one transaction.
 
         ``times``: seconds by step. ``facts`` replaces what ``begin_cycle`` was told, where more is
-        known now. A late cycle's attempt is recorded too, without touching the other's lease.
+        known now. A late cycle's attempt is recorded too, without touching the other's lease;
+        where it was writing, two units may hold the token by now, and the unit is blocked.
         """
         ending = attempts.Ending(outcome, code, detail, proof, times or {}, facts)
 
         def work(conn: sa.Connection) -> None:
-            lease.end(conn, self._held)
+            if not lease.end(conn, self._held) and self._writing:
+                why = "two cycles wrote this unit at once: perhaps two units hold its token"
+                if hold(conn, self._held.unit, why):
+                    entry = self._entry("lease_lost", reason=why, facts={"hold": Hold.BLOCKED})
+                    append(conn, self._setup, entry)
             attempts.finish(conn, self._setup, self._held, ending, unit=self._held.unit)
 
         self._setup.db.write(work)
 
-    def _stand(self, conn: sa.Connection, role: str) -> Found:
-        row: Found = STAND.first(conn, {"u": self._held.unit, "r": role})
+    def _stand(self, conn: sa.Connection) -> Found:
+        row: Found = STAND.first(conn, {"u": self._held.unit, "r": self._role})
         if row.fence != self._held.fence:
             raise StationError("ledger.lease_lost", slot=self._held.slot)
         if row.left < LEASE_S * 2 / 3:
             lease.renew(conn, self._held)
         return row
 
-    def _place(self, conn: sa.Connection) -> Place:
-        row = self._stand(conn, self._role)
+    def _place(self, conn: sa.Connection, *, anyhow: bool = False) -> Place:
+        return self._place_of(self._stand(conn), anyhow=anyhow)
+
+    def _place_of(self, row: Found, *, anyhow: bool = False) -> Place:
+        """Raises for a unit that was stopped meanwhile, except ``anyhow``."""
+        if not anyhow:
+            refuse_held(row)
         if row.assignment is None:
             raise UnitError("ledger.nothing_reserved")
         return Place(row.assignment, row.token, self._held.unit, State(row.state))
@@ -333,51 +353,43 @@ class Cycle:
         reason: str = "",
         facts: Mapping[str, Param] | None = None,
     ) -> Place:
-        entry = Entry(
-            act=act.value,
+        entry = self._entry(act.value, reason=reason, facts=facts)
+        return move(conn, self._setup, place, act, entry)
+
+    def _entry(
+        self,
+        act: str,
+        *,
+        token: int | None = None,
+        assignment: int | None = None,
+        reason: str = "",
+        facts: Mapping[str, Param] | None = None,
+    ) -> Entry:
+        return Entry(
+            act,
             operator=self._held.operator,
+            unit=self._held.unit,
+            token=token,
+            assignment=assignment,
             attempt=self._held.attempt,
             reason=reason,
             facts=facts or {},
         )
-        return move(conn, self._setup, place, act, entry)
 
-    def _assign(self, conn: sa.Connection, token_id: int, role: str) -> tuple[int, Head]:
+    def _assign(self, conn: sa.Connection, token_id: int) -> tuple[int, Head]:
         at = self._setup.now()
         added = _ADD.first(
             conn,
             {
-                "token": token_id, "unit": self._held.unit, "role": role,
+                "token": token_id, "unit": self._held.unit, "role": self._role,
                 "prev_state": State.AVAILABLE, "act": Act.RESERVE, "state": State.RESERVED,
-                "request": f"{self._request}:{role}", "proof": "", "label": LabelState.NONE,
+                "request": f"{self._request}:{self._role}", "proof": "", "label": LabelState.NONE,
                 "opened_at": at, "changed_at": at,
             },
         )  # fmt: skip
-        entry = Entry(
-            act=Act.RESERVE.value,
-            operator=self._held.operator,
-            unit=self._held.unit,
-            token=token_id,
-            assignment=added.id,
-            attempt=self._held.attempt,
-            source=State.AVAILABLE,
-            target=State.RESERVED,
-        )
+        entry = self._entry(Act.RESERVE, token=token_id, assignment=int(added.id))
+        entry = replace(entry, source=State.AVAILABLE, target=State.RESERVED)
         return int(added.id), append(conn, self._setup, entry)
 
-    def _handed(self, row: Found, role: str, at: Head) -> Handed:
-        return Handed(at, bytes(row.auth_print), self.unit.identifiers, role)
-
-    def _handed_out(self, row: Found, added: int, state: State, *, resumed: bool) -> Reserved:
-        vault = self._setup.vault
-        fields: dict[str, str | Secret] = dict(json.loads(row.public))
-        if row.secrets is not None:
-            fields.update(vault.open_secrets(row.uid, row.secrets))
-        return Reserved(
-            assignment=added,
-            state=state,
-            auth=vault.open_auth(row.uid, row.auth),
-            fields=fields,
-            resumed=resumed,
-            has_claim_code=row.claim_print is not None,
-        )
+    def _handed(self, row: Found, at: Head) -> Handed:
+        return Handed(at, bytes(row.auth_print), self.unit.identifiers, self._role)

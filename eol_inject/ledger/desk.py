@@ -23,6 +23,7 @@ from eol_inject.ledger.schema import (
 )
 from eol_inject.ledger.standing import void_label
 from eol_inject.ledger.transitions import LIVE, Act, State, Who, transition
+from eol_inject.ledger.witness import Handed, gave_up, remember
 from eol_inject.unit import SELF_ROLE, ClaimCode, Identifier, StaticToken
 
 Which = Identifier | ClaimCode
@@ -48,12 +49,13 @@ class Desk:
     def release(self, which: Which, *, reason: str = "", role: str = SELF_ROLE) -> None:
         """``reserved`` → the pool; refused once the token ever was ``writing``."""
 
-        def work(conn: sa.Connection) -> None:
+        def work(conn: sa.Connection) -> Handed:
             place = self._live(conn, self._unit(conn, which), role)
             self._move(conn, place, Act.RELEASE, reason)
             _back_to_pool(conn, place.token)
+            return gave_up(conn, self._setup, place, Act.RELEASE)
 
-        self._setup.db.write(work)
+        remember(self._setup, self._setup.db.write(work))
 
     def quarantine(self, which: Which, *, reason: str, role: str = SELF_ROLE) -> None:
         """Stop the unit: its label no longer counts, nobody gets its token.
@@ -105,21 +107,23 @@ class Desk:
         The old one is never used again, and is to be deleted in the cloud. Ends a recall.
         """
 
-        def work(conn: sa.Connection) -> None:
+        def work(conn: sa.Connection) -> Handed:
             unit_id = self._unit(conn, which)
             place = self._live(conn, unit_id, role)
             self._move(conn, place, Act.REPLACE, reason)
             self._give_up(conn, place, f"replaced: {reason}")
             if _hold_of(conn, unit_id) is Hold.RECALL:
                 self._hold(conn, unit_id, Hold.NONE, reason, Act.REPLACE)
+            return gave_up(conn, self._setup, place, Act.REPLACE)
 
-        self._setup.db.write(work)
+        remember(self._setup, self._setup.db.write(work))
 
     def scrap(self, which: Which, *, reason: str) -> None:
         """The unit is thrown away; what it holds is never used again."""
 
-        def work(conn: sa.Connection) -> None:
+        def work(conn: sa.Connection) -> list[Handed]:
             unit_id = self._unit(conn, which)
+            told = []
             rows = conn.execute(
                 sa.select(assignment.c.id, assignment.c.token, assignment.c.state).where(
                     assignment.c.unit == unit_id, assignment.c.state.in_(LIVE)
@@ -129,15 +133,18 @@ class Desk:
                 place = Place(row.id, row.token, unit_id, State(row.state))
                 self._move(conn, place, Act.SCRAP, reason)
                 self._give_up(conn, place, f"scrapped: {reason}")
+                told.append(gave_up(conn, self._setup, place, Act.SCRAP))
             self._hold(conn, unit_id, Hold.SCRAPPED, reason, Act.SCRAP)
+            return told
 
-        self._setup.db.write(work)
+        remember(self._setup, *self._setup.db.write(work))
 
     def rebind(self, which: Identifier, to: Identifier, *, reason: str) -> None:
         """What ``which`` stood for is ``to`` from now on.
 
         Of one kind (``mac:A`` to ``mac:B``): pool tokens made for A belong to B. Of two kinds
-        (``serial:S`` to ``mac:B``): S names the unit B, not the one it named before. Raises
+        (``serial:S`` to ``mac:B``): S names the unit B, not the one it named before, and what was
+        made for S is B's. Raises
         ``UnitError``: ``ledger.bound_taken``, ``nothing_bound``, ``bound_twice``.
         """
 
@@ -156,7 +163,7 @@ class Desk:
     def revoke(self, which: Which, *, reason: str, role: str = SELF_ROLE) -> None:
         """The token is dead in the cloud, or must be: nobody gets it, its unit is recalled."""
 
-        def work(conn: sa.Connection) -> None:
+        def work(conn: sa.Connection) -> Handed | None:
             self._allow(conn, Who.LEAD, Act.REVOKE, reason)
             token_id = self._token(conn, which, role)
             held = conn.execute(
@@ -164,9 +171,11 @@ class Desk:
                     assignment.c.token == token_id, assignment.c.state.in_(LIVE)
                 )
             ).first()
-            unit_id = None if held is None else int(held.unit)
-            if held is not None and held.state == State.RESERVED:
-                place = Place(held.id, token_id, held.unit, State.RESERVED)
+            place = None
+            if held is not None:
+                place = Place(held.id, token_id, held.unit, State(held.state))
+            unit_id = None if place is None else place.unit
+            if place is not None and place.state is State.RESERVED:
                 self._move(conn, place, Act.RELEASE, reason)
             elif unit_id is not None:
                 self._hold(conn, unit_id, Hold.RECALL, reason, Act.REVOKE)
@@ -178,8 +187,9 @@ class Desk:
             rebinding.unbind(conn, token_id)
             self._open_todo(conn, token_id, "delete", f"revoked: {reason}")
             self._tell(conn, Act.REVOKE, reason, unit=unit_id, token=token_id)
+            return None if place is None else gave_up(conn, self._setup, place, Act.REVOKE)
 
-        self._setup.db.write(work)
+        remember(self._setup, self._setup.db.write(work))
 
     def done(self, number: int, *, how: str) -> None:
         """What the cloud had to be told was told. Raises ``UsageError("ledger.no_todo")``."""

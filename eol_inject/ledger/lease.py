@@ -2,7 +2,8 @@
 
 The number grows with every cycle of the unit and is checked in every transition, so a station that
 hung and came back late is refused, whatever it still believes. A new cycle in the *same* slot takes
-over at once: a slot holds one unit, so whatever ran there before is dead or late.
+over at once: a slot holds one unit, so whatever ran there before is dead or late. Slots are the
+same only where the port is the same too: two programs on one computer both call theirs slot 1.
 """
 
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from eol_inject.errors import StationError
+from eol_inject.ledger import attempts
 from eol_inject.ledger.chain import Setup
 from eol_inject.ledger.prepared import Prepared
 from eol_inject.ledger.schema import lease, now
@@ -18,6 +20,9 @@ from eol_inject.ledger.schema import lease, now
 LEASE_S: Final = 90.0
 """Longer than any pause between two signs of life. A unit whose station died waits this long
 before another slot may have it."""
+
+_WHOM: Final = ("id=", "mac=")
+"""What tells two simulated ports apart; the rest of their URL may change from run to run."""
 
 _ROW: Final = Prepared(
     sa.select(lease, now().label("now")).where(lease.c.unit == sa.bindparam("u")).with_for_update()
@@ -43,6 +48,7 @@ class Holding:
     attempt: str
     slot: str
     operator: str
+    port: str = ""
 
 
 def take(conn: sa.Connection, setup: Setup, wanted: Holding) -> Holding:
@@ -59,7 +65,9 @@ def take(conn: sa.Connection, setup: Setup, wanted: Holding) -> Holding:
         return replace(wanted, fence=1)
     if row.attempt == wanted.attempt:
         return replace(wanted, fence=int(row.fence))
-    same_slot = (row.station, row.slot) == (setup.info.station, wanted.slot)
+    same_slot = (row.station, row.slot) == (setup.info.station, wanted.slot) and (
+        row.attempt is None or _line(attempts.port(conn, row.attempt)) == _line(wanted.port)
+    )
     # `taken` in the future means that the clock was set back: that lease says nothing any more.
     if row.attempt is not None and not same_slot and row.taken <= row.now < row.expires:
         raise StationError(
@@ -81,6 +89,12 @@ def renew(conn: sa.Connection, held: Holding) -> None:
         raise StationError("ledger.lease_lost", slot=held.slot)
 
 
-def end(conn: sa.Connection, held: Holding) -> None:
-    """Give the unit free; nothing happens where the lease went to somebody else."""
-    _END.run(conn, {"u": held.unit, "f": held.fence})
+def end(conn: sa.Connection, held: Holding) -> bool:
+    """Give the unit free; False, and nothing happens, where the lease went to somebody else."""
+    return bool(_END.run(conn, {"u": held.unit, "f": held.fence}))
+
+
+def _line(port: str) -> str:
+    """Which wire a port is; of what a URL asks after the question mark, only whom it leads to."""
+    place, _, options = port.partition("?")
+    return "&".join((place, *sorted(o for o in options.split("&") if o.startswith(_WHOM))))

@@ -74,6 +74,8 @@ class CycleFacts:
     """Bytes; 0 where unknown."""
     port: str = ""
     baud: int = 0
+    unit: str = ""
+    """Its primary identifier, as far as it is known: also where the ledger gave no cycle for it."""
     versions: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     """Library and tool → version."""
 

@@ -61,9 +61,9 @@ def refuse_erased(row: Found) -> None:
         raise UnitError("ledger.unit_erased", state=row.state, tail=row.claim_tail or "none")
 
 
-def refuse(row: Found) -> None:
-    """Raise ``UnitError`` where the unit must not go on: each reason its own code."""
-    tail, state, why = row.claim_tail or "none", row.state, row.hold_reason
+def refuse_held(row: Found) -> None:
+    """Raise ``UnitError`` where somebody stopped the unit: each reason its own code."""
+    tail, why = row.claim_tail or "none", row.hold_reason
     match Hold(row.hold):
         case Hold.NONE:
             pass
@@ -73,10 +73,33 @@ def refuse(row: Found) -> None:
             raise UnitError("ledger.unit_recall", why=why, tail=tail)
         case Hold.SCRAPPED:
             raise UnitError("ledger.unit_scrapped", why=why, tail=tail)
+
+
+def refuse_revoked(row: Found) -> None:
+    """Raise ``UnitError("ledger.unit_recall")`` where the unit's token is dead."""
+    if row.pool == "revoked":
+        tail = row.claim_tail or "none"
+        raise UnitError("ledger.unit_recall", why="its token was revoked", tail=tail)
+
+
+def refuse(row: Found) -> None:
+    """Raise ``UnitError`` where the unit must not go on: each reason its own code."""
+    refuse_held(row)
+    tail, state = row.claim_tail or "none", row.state
     if state == State.QUARANTINED:
         raise UnitError("ledger.unit_quarantined", tail=tail)
     if state == State.CLOSED:
         raise UnitError("ledger.unit_closed", tail=tail, lot=row.lot)
+
+
+def hold(conn: sa.Connection, unit_id: int, why: str) -> bool:
+    """Block a unit that nobody stopped yet; whether that was so."""
+    stopped = conn.execute(
+        sa.update(unit)
+        .where(unit.c.id == unit_id, unit.c.hold == Hold.NONE.value)
+        .values(hold=Hold.BLOCKED, hold_reason=why)
+    )
+    return bool(stopped.rowcount)
 
 
 def void_label(conn: sa.Connection, place: Place) -> None:

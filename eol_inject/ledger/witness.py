@@ -1,11 +1,13 @@
 """What this station remembers outside the database: every token it handed out.
 
 A restored backup, or a virtual machine rolled back, makes used tokens look available again
-(line-failures 21). Each reservation is appended here, on disk, before the token is used. A ledger
+(line-failures 21). Each reservation is appended here, on disk, before the token is used, and what
+takes a token from its unit again once it is done. A ledger
 that does not hold the last one of them is behind, and refuses cycles until it is replayed or
 settled. The file holds fingerprints and identifiers: no token can be read from it.
 """
 
+import hashlib
 import json
 import os
 import re
@@ -17,9 +19,11 @@ from typing import Final, cast
 import sqlalchemy as sa
 
 from eol_inject.errors import StationError
-from eol_inject.ledger.chain import Head
+from eol_inject.ledger import identity
+from eol_inject.ledger.chain import Head, Setup, head
+from eol_inject.ledger.moves import Place
 from eol_inject.ledger.prepared import Prepared
-from eol_inject.ledger.schema import event
+from eol_inject.ledger.schema import assignment, event, token
 from eol_inject.unit import Identifier
 
 _LAST: Final = 8192
@@ -42,6 +46,8 @@ class Handed:
     """Fingerprint of the AuthToken."""
     unit: tuple[Identifier, ...]
     role: str
+    gone: str = ""
+    """The act that took it from the unit again; empty for one that was given to it."""
 
 
 class Witness:
@@ -49,7 +55,11 @@ class Witness:
 
     def __init__(self, folder: Path, ledger_id: str, station: str) -> None:
         name = re.sub(r"[^A-Za-z0-9._-]", "_", station)
-        self.path: Final = folder / f"{ledger_id}.{name}.witness"
+        # Names that differ only in what no file name holds must not share one memory.
+        mark = hashlib.sha256(station.encode()).hexdigest()[:8]
+        old = folder / f"{ledger_id}.{name}.witness"
+        new = folder / f"{ledger_id}.{name}-{mark}.witness"
+        self.path: Final = old if name == station and old.exists() else new
         self.station: Final = station
 
     def add(self, handed: Handed) -> None:
@@ -61,6 +71,7 @@ class Witness:
                 "print": handed.print.hex(),
                 "unit": [[one.kind, one.value] for one in handed.unit],
                 "role": handed.role,
+                **({"gone": handed.gone} if handed.gone else {}),
             }
         )
 
@@ -155,4 +166,24 @@ def _handed(line: dict[str, object]) -> Handed:
         bytes.fromhex(str(line["print"])),
         tuple(Identifier(kind, value) for kind, value in pairs),
         str(line["role"]),
+        str(line.get("gone", "")),
     )
+
+
+def gave_up(conn: sa.Connection, setup: Setup, place: Place, act: str) -> Handed:
+    """What to remember of ``act``, which this transaction has just appended to the log."""
+    row = conn.execute(
+        sa.select(token.c.auth_print, assignment.c.role)
+        .select_from(assignment.join(token, token.c.id == assignment.c.token))
+        .where(assignment.c.id == place.assignment)
+    ).one()
+    named = identity.identifiers(conn, place.unit)
+    at = head(conn, setup.info.station)
+    return Handed(at, bytes(row.auth_print), named, row.role, act)
+
+
+def remember(setup: Setup, *told: Handed | None) -> None:
+    """After the transaction that did it: what was not committed must not be remembered."""
+    for one in told:
+        if one is not None and setup.witness is not None:
+            setup.witness.add(one)

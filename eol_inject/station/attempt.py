@@ -65,7 +65,11 @@ class Attempt:
     def take(self, unit: Unit) -> Cycle:
         """The unit's lease: from here on its attempt is the ledger's."""
         self.cycle = self.bench.ledger.begin_cycle(
-            unit, slot=self.teller.slot, operator=self.bench.operator, traceability=self.facts
+            unit,
+            slot=self.teller.slot,
+            operator=self.bench.operator,
+            traceability=self.facts,
+            role=self.bench.profile.spec.product.role,
         )
         return self.cycle
 

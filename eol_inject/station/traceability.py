@@ -40,6 +40,7 @@ def with_identity(facts: CycleFacts, identity: Identity) -> CycleFacts:
         revision=identity.revision,
         flash_size=identity.flash_size,
         baud=identity.baud,
+        unit=str(identity.unit.primary),
     )
 
 

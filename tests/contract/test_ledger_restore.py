@@ -6,7 +6,8 @@ import pytest
 
 from eol_inject.errors import EolError
 from eol_inject.events import Outcome
-from eol_inject.ledger import State, open_ledger, restore_ledger
+from eol_inject.ledger import Hold, State, open_ledger, restore_ledger
+from eol_inject.ledger.chain import Head
 from tests.support.ledger import (
     KEYS,
     auth_text,
@@ -171,6 +172,7 @@ def test_a_unit_with_another_token_by_now_sets_the_old_one_aside(place, folder, 
     with station(place[1], folder) as ledger:
         done = ledger.replay(by=eng, reason="r")
         assert (done.known, done.replayed, done.set_aside) == (0, 0, 2)
+        assert {ledger.show(mac(n)).hold for n in (1, 2)} == {Hold.BLOCKED}
         left = {reserve(begin(ledger, n)).auth.reveal() for n in range(20, 24)}
         assert left.isdisjoint(second | doubled)
 
@@ -249,3 +251,156 @@ def test_a_cut_off_line_of_the_memory_does_no_harm(opener, folder, ledger):
         used(one, [3])
     lines = Path(memory).read_bytes().splitlines()
     assert len(lines) == 4
+
+
+def test_a_token_that_went_back_belongs_to_who_got_it_next(place, folder, tmp_path):
+    """Released by the cycle or at the desk, drawn by another unit, restored: only that one."""
+    with station(place[0], folder) as ledger:
+        fill(ledger, 6)
+        ledger.backup(tmp_path / "backup.db")
+        first = begin(ledger, 1)
+        token = reserve(first).auth
+        first.release()
+        first.end(Outcome.STATION_BAD, "x")
+        again = begin(ledger, 3)
+        assert reserve(again).auth == token
+        again.end(Outcome.STATION_BAD, "x")
+        ledger.desk(ledger.authenticate("eng")).release(mac(3))
+        used(ledger, [2])
+    restored(tmp_path / "backup.db", place)
+    with station(place[1], folder) as ledger:
+        done = ledger.replay(by=ledger.authenticate("eng"), reason="r")
+        assert (done.known, done.replayed, done.set_aside) == (0, 1, 0)
+        assert reserve(begin(ledger, 2)).auth == token
+        assert reserve(begin(ledger, 1)).auth != token
+        assert reserve(begin(ledger, 3)).auth != token
+        assert {ledger.show(mac(n)).hold for n in (1, 2, 3)} == {Hold.NONE}
+
+
+def test_a_token_still_with_its_unit_in_the_backup_is_given_back_again(place, folder, tmp_path):
+    """The backup has it reserved; it was released, and another unit was finished with it."""
+    with station(place[0], folder) as ledger:
+        fill(ledger, 6)
+        first = begin(ledger, 1)
+        token = reserve(first).auth
+        ledger.backup(tmp_path / "backup.db")
+        first.release()
+        first.end(Outcome.STATION_BAD, "x")
+        used(ledger, [2])
+    restored(tmp_path / "backup.db", place)
+    with station(place[1], folder) as ledger:
+        ledger.replay(by=ledger.authenticate("eng"), reason="r")
+        assert reserve(begin(ledger, 2)).auth == token
+        assert ledger.show(mac(1)).assignments[-1].state is State.AVAILABLE
+
+
+@pytest.mark.parametrize("order", [("st1", "st2"), ("st2", "st1")])
+def test_a_token_in_two_memories_blocks_both_units(place, folder, tmp_path, order):
+    """Released at a desk that remembers nothing: nobody can tell whose it is; in either order."""
+    with station(place[0], folder) as one, station(place[0], folder, "st2") as two:
+        fill(one, 6)
+        one.backup(tmp_path / "backup.db")
+        first = begin(one, 1)
+        token = reserve(first).auth
+        first.end(Outcome.STATION_BAD, "x")
+        with open_ledger(place[0], keys=KEYS, station="desk") as desk:
+            desk.desk(desk.authenticate("eng")).release(mac(1))
+        assert used(two, [2], slot="B") == {token.reveal()}
+    restored(tmp_path / "backup.db", place)
+    for name in order:
+        with station(place[1], folder, name) as ledger:
+            ledger.replay(by=ledger.authenticate("eng"), reason="r")
+    with station(place[1], folder) as ledger:
+        for number in (1, 2):
+            assert ledger.show(mac(number)).hold is Hold.BLOCKED
+            assert code_of(reserve, begin(ledger, number)) == "ledger.unit_blocked"
+        assert reserve(begin(ledger, 3)).auth != token
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["backup first", "backup before the replace"])
+def test_a_replaced_token_stays_replaced(place, folder, tmp_path, late):
+    """The unit goes on with its new one; the old one is dead, and still to be deleted."""
+    with station(place[0], folder) as ledger:
+        fill(ledger, 6)
+        if not late:
+            ledger.backup(tmp_path / "backup.db")
+        (old,) = used(ledger, [1])
+        if late:
+            ledger.backup(tmp_path / "backup.db")
+        ledger.desk(ledger.authenticate("eng")).replace(mac(1), reason="wet")
+        (new,) = used(ledger, [1])
+    restored(tmp_path / "backup.db", place)
+    with station(place[1], folder) as ledger:
+        ledger.replay(by=ledger.authenticate("eng"), reason="r")
+        assert reserve(begin(ledger, 1)).auth.reveal() == new
+        assert [one.act for one in ledger.todos()].count("delete") == 1
+        assert reserve(begin(ledger, 2)).auth.reveal() not in {old, new}
+
+
+def test_a_revoked_token_is_not_written_whatever_the_unit_s_hold_says(ledger):
+    """The pool knows that it is dead."""
+    cycle = begin(ledger, 1)
+    reserve(cycle)
+    with ledger._setup.db.engine.begin() as conn:
+        conn.exec_driver_sql("UPDATE token SET state = 'revoked' WHERE state = 'taken'")
+    assert code_of(cycle.begin_writing) == "ledger.unit_recall"
+    assert code_of(reserve, cycle) == "ledger.unit_recall"
+
+
+def test_a_station_that_resumes_what_another_reserved_is_not_behind(opener, folder, ledger):
+    """Its own chain had no event yet: what it remembers must stand there."""
+    with station(opener.url, folder) as one, station(opener.url, folder, "st2") as two:
+        first = begin(one, 1)
+        token = reserve(first).auth
+        first.end(Outcome.STATION_BAD, "killed")
+        assert reserve(begin(two, 1, slot="B")).auth == token
+        reserve(begin(two, 2, slot="B"))
+        reserve(begin(one, 3))
+
+
+def test_what_a_station_resumed_is_missed_after_a_restore(place, folder, tmp_path):
+    """The other was killed before it could remember: this one does, though its chain is older."""
+    with station(place[0], folder) as one, station(place[0], folder, "st2") as two:
+        fill(one, 9)
+        used(one, [7])
+        used(two, [5], slot="B")
+        two.backup(tmp_path / "backup.db")
+        with open_ledger(place[0], keys=KEYS, station="st1") as killed:
+            first = begin(killed, 1)
+            reserve(first)
+            first.end(Outcome.STATION_BAD, "killed")
+        lost = used(two, [1], slot="B")
+    restored(tmp_path / "backup.db", place)
+    with station(place[1], folder) as one, station(place[1], folder, "st2") as two:
+        assert code_of(begin, two, 9) == "ledger.behind_witness"
+        assert code_of(begin, one, 9) == "ledger.unsettled"
+        assert two.replay(by=two.authenticate("eng"), reason="r").replayed == 1
+        assert used(one, [8]).isdisjoint(lost)
+
+
+def test_a_memory_that_points_nowhere_is_cured_by_a_replay(opener, folder, ledger):
+    """As an earlier version wrote it for a station without events."""
+    with station(opener.url, folder, "st2") as two:
+        two._setup.witness.settle(Head(0, bytes(32)))
+        assert code_of(begin, two, 1) == "ledger.behind_witness"
+        two.replay(by=two.authenticate("eng"), reason="r")
+        reserve(begin(two, 1))
+
+
+def test_stations_whose_names_look_alike_have_their_own_memory(opener, folder, ledger):
+    """A space is no letter of a file name; neither is the underscore in its place."""
+    with station(opener.url, folder, "line 1") as one, station(opener.url, folder, "line_1") as two:
+        used(one, [1])
+        used(two, [2])
+        used(one, [3])
+        assert len(list(folder.iterdir())) == 2
+
+
+def test_a_memory_of_the_old_name_is_still_the_station_s(opener, folder, ledger):
+    """Only where the name says for certain whose it was."""
+    for name, kept in (("st 1", False), ("st_1", True)):
+        with station(opener.url, folder, name) as one:
+            old = folder / f"{one.info.id}.st_1.witness"
+            old.touch()
+        with station(opener.url, folder, name) as one:
+            assert (one._setup.witness.path == old) == kept
