@@ -6,20 +6,21 @@ the ledger, also for an attempt that never learnt which unit it was.
 """
 
 import traceback
+from dataclasses import dataclass, field
 
 from eol_inject.device import Device
 from eol_inject.errors import EolError, StationError, StoppedError, UnitError
 from eol_inject.events import Step
 from eol_inject.image import Patched
-from eol_inject.ledger import Cycle, Hold, Reserved, State
+from eol_inject.ledger import Cycle, Hold, Reserved, Standing, State
 from eol_inject.report import CycleRecord
 from eol_inject.station import boot_check, content, labelling, preflight, rework
 from eol_inject.station.attempt import Attempt
 from eol_inject.station.bench import Bench
 from eol_inject.station.resume import Next, decide
 from eol_inject.station.teller import Teller
-from eol_inject.unit import Proof, Unit
-from eol_inject.verify import Findings, Holding
+from eol_inject.unit import Proof
+from eol_inject.verify import Holding
 
 
 def run_cycle(bench: Bench, *, slot: str, port: str) -> CycleRecord:
@@ -51,36 +52,16 @@ def _cycle(bench: Bench, attempt: Attempt) -> None:
         labelling.one_at_a_time(bench, identity.unit)
         cycle = attempt.take(identity.unit)
         standing = cycle.standing()
-        may_clear = rework.may_clear_itself(bench, cycle, standing)
-        finished = standing.state is State.CLOSED and standing.hold is Hold.NONE
-        if not may_clear and not finished:
-            cycle.expect(blank=False)
-
         with step(Step.INSPECT):
-            attempt.state = standing.state or ""
-            findings = content.inspect(bench, device, identity)
-            stale = content.stale_configuration(bench, findings, standing.own, identity.unit)
-            if stale:
-                findings = findings.without_saved()
-            holding = content.classify(bench, findings, identity.unit)
-            if may_clear and holding is Holding.BLANK:
-                cycle.clear_blank(rework.BLANK_AGAIN)
-                attempt.state = State.WRITING
-            if not finished or holding in _AS_THE_LEDGER_SAYS:
-                # a finished unit is looked at first: erased, or a clone of one, it is not done
-                cycle.expect(blank=holding is Holding.BLANK)
-            going_on = _decide(bench, attempt.state, holding, findings, identity.unit)
-            if bench.profile.spec.device.mode == "inject":
-                content.prove_golden(bench, device)
-            kept = content.kept(bench, device, attempt.state, going_on)
+            look = _look(bench, attempt, device, cycle, standing)
         with step(Step.RESERVE):
             reserved = _reserve(bench, attempt, cycle)
         with step(Step.PATCH):
-            patched = content.patch(bench, reserved.auth, reserved.fields, kept)
-        if going_on is Next.WRITE:
-            attempt.state = _write(attempt, device, cycle, patched, stale=stale)
+            patched = content.patch(bench, reserved.auth, reserved.fields, look.kept)
+        if look.going_on is Next.WRITE:
+            attempt.state = _write(attempt, device, cycle, patched, stale=look.stale)
         else:
-            _erase(attempt, device, cycle, stale)
+            _erase(attempt, device, cycle, look.stale)
 
         with step(Step.READ_BACK):
             auth = content.read_back(bench, device, identity, bench.firmware.expected(patched))
@@ -96,8 +77,46 @@ def _cycle(bench: Bench, attempt: Attempt) -> None:
         _finish(bench, attempt, cycle, labelled=standing.state is State.LABELLED)
 
 
-_AS_THE_LEDGER_SAYS = {Holding.BLANK, Holding.OWN}
-"""What the ledger has a word on; another finding stops a finished unit for what it is."""
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What was seen on the unit before anything was reserved for it, and where that leads."""
+
+    going_on: Next
+    stale: tuple[tuple[int, int], ...]
+    """(address, size) of a saved configuration that has to go."""
+    kept: dict[str, bytes] = field(repr=False)
+    """What stores hold that the token shares with others, by region."""
+
+
+def _look(
+    bench: Bench, attempt: Attempt, device: Device, cycle: Cycle, standing: Standing
+) -> _Look:
+    """Read what the unit holds and ask the ledger about it; raises where the unit must not go on.
+
+    A finished unit is looked at as well: erased, or a clone of one, it is not done.
+    """
+    assert attempt.identity is not None  # noqa: S101  # the caller has identified the unit
+    identity, unit = attempt.identity, attempt.identity.unit
+    attempt.state = standing.state or ""
+    may_clear = rework.may_clear_itself(bench, cycle, standing)
+    finished = standing.state is State.CLOSED and standing.hold is Hold.NONE
+    if not may_clear and not finished:
+        cycle.expect(blank=False)
+    findings = content.inspect(bench, device, identity)
+    stale = content.stale_configuration(bench, findings, standing.own, unit)
+    if stale:
+        findings = findings.without_saved()
+    holding = content.classify(bench, findings, unit)
+    if may_clear and holding is Holding.BLANK:
+        cycle.clear_blank(rework.BLANK_AGAIN)
+        attempt.state = State.WRITING
+    if not finished or holding in {Holding.BLANK, Holding.OWN}:
+        cycle.expect(blank=holding is Holding.BLANK)
+    replaced = rework.was_replaced(bench, attempt.state, holding, findings, unit)
+    going_on = decide(attempt.state, holding, findings, unit=str(unit), replaced=replaced)
+    if bench.profile.spec.device.mode == "inject":
+        content.prove_golden(bench, device)
+    return _Look(going_on, stale, content.kept(bench, device, attempt.state, going_on))
 
 
 def _finish(bench: Bench, attempt: Attempt, cycle: Cycle, *, labelled: bool) -> None:
@@ -108,11 +127,6 @@ def _finish(bench: Bench, attempt: Attempt, cycle: Cycle, *, labelled: bool) -> 
     with attempt.teller.step(Step.CLOSE):
         cycle.close()
         attempt.state = State.CLOSED
-
-
-def _decide(bench: Bench, state: str, holding: Holding, findings: Findings, unit: Unit) -> Next:
-    replaced = rework.was_replaced(bench, state, holding, findings, unit)
-    return decide(state, holding, findings, unit=str(unit), replaced=replaced)
 
 
 def _reserve(bench: Bench, attempt: Attempt, cycle: Cycle) -> Reserved:
