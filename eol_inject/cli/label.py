@@ -1,5 +1,6 @@
 """``eol-inject label``: templates, and what they look like; the desk's commands join here."""
 
+import shutil
 from pathlib import Path
 
 import click
@@ -48,8 +49,8 @@ def list_templates(*, as_json: bool) -> Answer:
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    required=True,
-    help="The picture: PNG, or PDF where the name ends in .pdf; never overwritten.",
+    help="The picture: PNG, or PDF where the name ends in .pdf; never overwritten. Without it the "
+    "label is drawn in the terminal.",
 )
 @click.option(
     "--org",
@@ -59,18 +60,20 @@ def list_templates(*, as_json: bool) -> Answer:
     help="The cloud's orgId; a longer one can need a larger QR symbol.",
 )
 @json_option
-def preview(*, template: str, out: Path, org: int, as_json: bool) -> Answer:
+def preview(*, template: str, out: Path | None, org: int, as_json: bool) -> Answer:
     """Draw a template with made-up values, as it would be printed.
 
     Goes the whole way of a real label, its decoder included. The claim code in it claims nothing.
     """
     from eol_inject import report
     from eol_inject.acts.preview_label import preview_label
+    from eol_inject.cli.picture import in_braille
     from eol_inject.label import load_template
 
     loaded = load_template(template)
     drawn = preview_label(loaded, organization=org)
-    _write(out, drawn.pdf() if out.suffix.lower() == ".pdf" else drawn.png())
+    if out is not None:
+        _write(out, drawn.pdf() if out.suffix.lower() == ".pdf" else drawn.png())
     facts = {
         "template": loaded.name,
         "digest": loaded.digest,
@@ -79,10 +82,10 @@ def preview(*, template: str, out: Path, org: int, as_json: bool) -> Answer:
         "dpi": drawn.dpi,
         "file": out,
     }
-    return Answer(
-        data=facts,
-        lines=[report.pairs({name.replace("_", " "): value for name, value in facts.items()})],
-    )
+    words = report.pairs({name.replace("_", " "): value for name, value in facts.items()})
+    columns = shutil.get_terminal_size().columns
+    picture = [] if out else in_braille(drawn.bitmap, columns=columns)
+    return Answer(data=facts, lines=[*picture, words])
 
 
 def _write(path: Path, data: bytes) -> None:
