@@ -49,7 +49,7 @@ class Desk:
     def release(self, which: Which, *, reason: str = "", role: str = SELF_ROLE) -> None:
         """``reserved`` → the pool; refused once the token ever was ``writing``."""
 
-        def work(conn: sa.Connection) -> Handed:
+        def work(conn: sa.Connection) -> Handed | None:
             place = self._live(conn, self._unit(conn, which), role)
             self._move(conn, place, Act.RELEASE, reason)
             _back_to_pool(conn, place.token)
@@ -107,7 +107,7 @@ class Desk:
         The old one is never used again, and is to be deleted in the cloud. Ends a recall.
         """
 
-        def work(conn: sa.Connection) -> Handed:
+        def work(conn: sa.Connection) -> Handed | None:
             unit_id = self._unit(conn, which)
             place = self._live(conn, unit_id, role)
             self._move(conn, place, Act.REPLACE, reason)
@@ -121,9 +121,9 @@ class Desk:
     def scrap(self, which: Which, *, reason: str) -> None:
         """The unit is thrown away; what it holds is never used again."""
 
-        def work(conn: sa.Connection) -> list[Handed]:
+        def work(conn: sa.Connection) -> list[Handed | None]:
             unit_id = self._unit(conn, which)
-            told = []
+            told: list[Handed | None] = []
             rows = conn.execute(
                 sa.select(assignment.c.id, assignment.c.token, assignment.c.state).where(
                     assignment.c.unit == unit_id, assignment.c.state.in_(LIVE)

@@ -170,8 +170,13 @@ def _handed(line: dict[str, object]) -> Handed:
     )
 
 
-def gave_up(conn: sa.Connection, setup: Setup, place: Place, act: str) -> Handed:
-    """What to remember of ``act``, which this transaction has just appended to the log."""
+def gave_up(conn: sa.Connection, setup: Setup, place: Place, act: str) -> Handed | None:
+    """What to remember of ``act``, which this transaction has just appended to the log.
+
+    Nothing where the ledger is behind: the next line would hide that it is.
+    """
+    if setup.witness is None or setup.witness.behind(conn):
+        return None
     row = conn.execute(
         sa.select(token.c.auth_print, assignment.c.role)
         .select_from(assignment.join(token, token.c.id == assignment.c.token))

@@ -404,3 +404,43 @@ def test_a_memory_of_the_old_name_is_still_the_station_s(opener, folder, ledger)
             old.touch()
         with station(opener.url, folder, name) as one:
             assert (one._setup.witness.path == old) == kept
+
+
+def test_rework_on_a_restored_ledger_does_not_hide_that_it_is_behind(place, folder, tmp_path):
+    """What is done at a desk before the replay is no sign that the memory was compared."""
+    with station(place[0], folder) as ledger:
+        fill(ledger, 9)
+        used(ledger, [1])
+        held = begin(ledger, 2)
+        reserve(held)
+        held.end(Outcome.STATION_BAD, "x")
+        ledger.backup(tmp_path / "backup.db")
+        lost = used(ledger, [5])
+    restored(tmp_path / "backup.db", place)
+    with station(place[1], folder) as ledger:
+        desk = ledger.desk(ledger.authenticate("eng"))
+        desk.release(mac(2))
+        desk.replace(mac(1), reason="wet")
+        desk.scrap(mac(1), reason="wetter")
+        assert code_of(begin, ledger, 9) == "ledger.behind_witness"
+        assert ledger.replay(by=ledger.authenticate("eng"), reason="r").replayed == 2
+        assert used(ledger, [9]).isdisjoint(lost)
+
+
+def test_the_order_of_the_log_counts_not_that_of_the_memory(place, folder, tmp_path):
+    """A desk and a line, two programs of one station: the later act was written down first."""
+    with station(place[0], folder) as ledger:
+        fill(ledger, 9)
+        ledger.backup(tmp_path / "backup.db")
+        first = begin(ledger, 1)
+        reserve(first)
+        first.release()
+        first.end(Outcome.STATION_BAD, "x")
+        lost = used(ledger, [2])
+    (memory,) = folder.iterdir()
+    given, back, again = memory.read_bytes().splitlines(keepends=True)
+    memory.write_bytes(given + again + back)
+    restored(tmp_path / "backup.db", place)
+    with station(place[1], folder) as ledger:
+        assert ledger.replay(by=ledger.authenticate("eng"), reason="r").replayed == 1
+        assert used(ledger, [9]).isdisjoint(lost)
