@@ -21,7 +21,8 @@ import pytest
 
 from tests.support.canary import PIECE, Canary, Sighting, Watch
 
-SECRET = "-c4NaryT0ken_forTheHunt-" + "9x8Z7yQ1"
+SECRET = "-s3archR_pr0ves_itse1f-" + "Q7w2K9x1M"
+"""Not the token of the runs: this one is put into processes on purpose, side by side with them."""
 NOISE = os.urandom(3000)
 
 
