@@ -75,7 +75,7 @@ def restore(workplace: Workplace, *, file: Path, pin_file: str | None, as_json: 
 def replay(workplace: Workplace, *, reason: str, pin_file: str | None, as_json: bool) -> Answer:
     """After a restore: put the tokens that this station handed out on record again.
 
-    Their units go on with them; a token whose unit has another one by now is set aside for good.
+    Their units go on with them; units whose token is in doubt are blocked until a lead looked.
     """
     reason = demand(reason, "replay")
     with closing(workplace.open_ledger()) as ledger:
