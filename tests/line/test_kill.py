@@ -101,11 +101,9 @@ def test_killed_at_while_injecting(line: Line, point: tuple[str, Step]) -> None:
 
 
 AT_ONCE = [
-    ("StepStarted", Step.RESERVE),
     ("StepDone", Step.RESERVE),
     ("Progress", Step.WRITE),
     ("StepDone", Step.WRITE),
-    ("StepDone", Step.READ_BACK),
     ("StepDone", Step.PRINT),
 ]
 
