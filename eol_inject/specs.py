@@ -35,7 +35,7 @@ def read_toml(path: Path, *, stage: str) -> tuple[bytes, dict[str, Any]]:
     except OSError as error:
         raise UsageError(f"{stage}.unreadable", path=str(path), why=error.strerror) from error
     try:
-        return data, tomllib.loads(data.decode("utf-8"))
+        return data, tomllib.loads(data.decode("utf-8-sig"))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{stage}.not_toml", path=str(path), why=str(error)) from error
 
@@ -49,7 +49,9 @@ def parse(model: type[AnySpec], table: Mapping[str, Any], *, stage: str, source:
     try:
         return model.model_validate(table)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        found = error.errors(include_url=False, include_input=False, include_context=False)
+    # a misspelt key is an unknown one and a missing one: the first says what to correct
+    first = next((one for one in found if one["type"] == "extra_forbidden"), found[0])
     schema = model.model_json_schema()
     names, known = _walk(schema, first["loc"][:-1])
     key = ".".join((*names, str(first["loc"][-1]))) if first["loc"] else "(top)"

@@ -199,3 +199,22 @@ def test_a_lots_name_is_fit_for_records(line: Line, name: str) -> None:
     told = line.type("tokens", "import", "nothing.csv", "--product", "P", "--lot", name)
     assert (told.code, told.error) == (2, "report.usage")
     assert "A" * 31 + "9" not in str(told.out)
+
+
+def test_a_misspelt_required_key_names_the_right_one(line: Line) -> None:
+    """`adress` is unknown and `address` is missing: the first is what to correct."""
+    path = profile(line, "record", "flash")
+    file = line.folder / "record-flash.toml"
+    file.write_text(file.read_text().replace("address = 0x10000", "adress = 0x10000"))
+    with pytest.raises(UsageError) as refused:
+        profiles.load(path)
+    assert refused.value.code == "profile.unknown_key"
+    assert "'address'" in refused.value.hint
+
+
+def test_a_profile_with_a_byte_order_mark_is_read(line: Line) -> None:
+    """Older editors on Windows write one."""
+    path = profile(line, "record", "flash")
+    file = line.folder / "record-flash.toml"
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert profiles.load(path).spec.product.id == "TMPLsample01"
