@@ -35,7 +35,7 @@ def verify(
     from eol_inject import profiles, report
     from eol_inject.acts.verify_unit import compare_label, verify_unit
     from eol_inject.device import open_device
-    from eol_inject.station.bench import load_firmware, where
+    from eol_inject.station.golden import load_firmware, where
     from eol_inject.station.preflight import same_world
 
     product = profiles.load(profile)

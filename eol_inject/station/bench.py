@@ -6,20 +6,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from enum import StrEnum
 
-from eol_inject.device import Device, open_device
 from eol_inject.errors import UsageError
 from eol_inject.events import Nobody, Observer, Operator
-from eol_inject.image import firmware
-from eol_inject.image.firmware import Firmware
-from eol_inject.image.spec import NvsSpec, RecordSpec
 from eol_inject.label import Printer, Template, check_template, load_template, open_printer
 from eol_inject.label.printers import scheme_of
 from eol_inject.ledger import Ledger
 from eol_inject.ledger.label_states import UNIT
 from eol_inject.ledger.model import Kind
-from eol_inject.profiles import Profile, form_of
+from eol_inject.profiles import Profile
 from eol_inject.scan import Scanner
-from eol_inject.verify.spec import RegionAt, Where
+from eol_inject.station.flash_way import open_flash_way
+from eol_inject.station.way import Way
 
 
 class Confirm(StrEnum):
@@ -44,16 +41,13 @@ class Bench:
     station: str
     operator: str
     profile: Profile
-    firmware: Firmware
-    where: Where
-    """Where the unit's token can be, for verify's readers."""
+    way: Way
+    """How the token gets into a unit, and how it is known what the unit holds."""
     template: Template
     ledger: Ledger
     printer: Printer
     lot: str
     observe: Observer
-    open_device: Callable[[str], Device]
-    """Opens the unit behind a port URL, as the profile says."""
     confirm: Confirm = Confirm.NONE
     also: Mapping[str, Template] = field(default_factory=dict)
     """Templates of a unit's further labels, by kind."""
@@ -114,19 +108,16 @@ def open_bench(
     confirm = confirm_of(profile, printer)
     if confirm.by_scan and scanner is None and not label_later:
         raise UsageError("label.no_scanner", confirm=confirm.value)
-    files = load_firmware(profile)
     return Bench(
         station=station,
         operator=operator,
         profile=profile,
-        firmware=files,
-        where=where(profile, files),
+        way=open_flash_way(profile, ledger),
         template=templates.pop(UNIT),
         ledger=ledger,
         printer=open_printer(printer),
         lot=lot,
         observe=observe,
-        open_device=lambda port: open_device(port, spec.device),
         confirm=confirm,
         also=templates,
         scanner=scanner,
@@ -153,44 +144,3 @@ def known_texts(profile: Profile) -> dict[str, str]:
     """What a product's labels all say alike."""
     product = profile.spec.product
     return {"product_name": product.name, "product": product.id, "role": product.role}
-
-
-def load_firmware(profile: Profile) -> Firmware:
-    """The files a profile names, judged."""
-    return firmware.load(
-        profile.spec.firmware,
-        profile.spec.regions,
-        application=profile.firmware_file,
-        parts=profile.part_files,
-        chip=profile.spec.device.chip,
-    )
-
-
-def where(profile: Profile, files: Firmware) -> Where:
-    """Where verify's readers look in a unit of this product."""
-    carrier, region, place = profile.spec.carrier, files.token_region, files.token_place
-    form = form_of(carrier)
-    if region is not None:
-        offset = region.offset - files.golden.image.start
-        end = offset + region.size
-        token = RegionAt(
-            form,
-            offset=offset,
-            size=region.size,
-            before=files.application[max(offset - _AROUND, 0) : offset],
-            behind=files.application[end : end + _AROUND],
-        )
-        return profile.where(
-            app_address=files.app_address, token=token, hint=offset, size=region.size
-        )
-    if place is None:
-        raise UsageError("profile.no_programmer", profile=profile.name, kind=carrier.kind)
-    label = carrier.partition if isinstance(carrier, (RecordSpec, NvsSpec)) else None
-    token = RegionAt(
-        form, address=None if label else place.address, partition=label, size=place.size
-    )
-    return profile.where(app_address=files.app_address, token=token, hint=None, size=None)
-
-
-_AROUND = 32
-"""Bytes beside a placeholder by which the golden firmware is known."""

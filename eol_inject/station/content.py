@@ -1,34 +1,48 @@
 """What the unit holds, read with verify's readers over the device: before, and after the write."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from eol_inject import verify
 from eol_inject.chips import SECTOR
 from eol_inject.device import Device, Identity
 from eol_inject.errors import StationError, UnitError, UsageError
 from eol_inject.image import Patched
-from eol_inject.station.bench import Bench
+from eol_inject.image.firmware import Firmware
+from eol_inject.ledger import Ledger
+from eol_inject.profiles import Profile
 from eol_inject.station.resume import Next
 from eol_inject.station.rework import is_former
 from eol_inject.unit import AuthToken, Secret, Unit
-from eol_inject.verify import Findings, Holding, PlaceKind, PlaceState
+from eol_inject.verify import Findings, PlaceKind, PlaceState, Where
 
 _TABLE_SIZE = 0xC00
 """Bytes of a partition table that can hold entries; the rest of its sector is unused."""
 
 
-def inspect(bench: Bench, device: Device, identity: Identity) -> Findings:
+@dataclass(frozen=True, slots=True)
+class Product:
+    """What a run flashes, and who knows the tokens."""
+
+    profile: Profile
+    ledger: Ledger
+    firmware: Firmware
+    where: Where
+    """Where the unit's token can be, for verify's readers."""
+
+
+def inspect(product: Product, device: Device, identity: Identity) -> Findings:
     """Every place the firmware looks for a token, or will look after this cycle's write."""
     table = None
-    if bench.profile.spec.device.mode == "flash" and bench.where.partition_table is not None:
-        table = bench.firmware.planned(bench.where.partition_table, _TABLE_SIZE)
+    if product.profile.spec.device.mode == "flash" and product.where.partition_table is not None:
+        table = product.firmware.planned(product.where.partition_table, _TABLE_SIZE)
     return verify.inspect(
-        device.read, bench.where, flash_size=identity.flash_size, planned_table=table
+        device.read, product.where, flash_size=identity.flash_size, planned_table=table
     )
 
 
 def stale_configuration(
-    bench: Bench, findings: Findings, own: AuthToken | None, unit: Unit
+    product: Product, findings: Findings, own: AuthToken | None, unit: Unit
 ) -> tuple[tuple[int, int], ...]:
     """(address, size) to erase so that the new token counts; empty where nothing is in its way.
 
@@ -45,48 +59,42 @@ def stale_configuration(
     ]
     if not findings.stale or not foreign:
         return ()
-    if bench.profile.spec.inspect.stale_nvs == "refuse":
+    if product.profile.spec.inspect.stale_nvs == "refuse":
         raise UnitError("verify.stale_nvs", unit=str(unit), place=foreign[0].name)
     if any(
-        place.auth and bench.ledger.look_up(place.auth) and not is_former(bench, place.auth, unit)
+        place.auth
+        and product.ledger.look_up(place.auth)
+        and not is_former(product.ledger, place.auth, unit)
         for place in foreign
     ):
         return ()
     return verify.stale_nvs(findings)
 
 
-def classify(bench: Bench, findings: Findings, unit: Unit) -> Holding:
-    """Whose token the unit holds, asked of the ledger by fingerprint.
-
-    Raises ``UnitError("verify.encrypted")``.
-    """
-    return verify.classify(findings, own=unit, look_up=bench.ledger.look_up)
-
-
-def prove_golden(bench: Bench, device: Device) -> None:
+def prove_golden(product: Product, device: Device) -> None:
     """`inject`: the chip's own MD5 says that the golden image stands around the region.
 
     Raises ``UnitError("verify.not_golden")`` with the first stretch that differs.
     """
-    for span in bench.firmware.rest:
+    for span in product.firmware.rest:
         if device.md5(span.address, span.size).lower() != span.md5:
             raise UnitError("verify.not_golden", address=f"{span.address:#x}", size=span.size)
 
 
-def kept(bench: Bench, device: Device, state: str, going_on: Next) -> dict[str, bytes]:
+def kept(product: Product, device: Device, state: str, going_on: Next) -> dict[str, bytes]:
     """What the unit keeps in the stores that a region shares with others, by region name.
 
     Only what is to be written has to be known. A store that cannot be read any more, in a unit that
     was being written, counts as erased: its cycle left it half written. Raises ``UnitError`` where
     the profile refuses what the unit keeps, before anything is reserved.
     """
-    stores = bench.firmware.stores
+    stores = product.firmware.stores
     erased = {place.name: b"\xff" * place.size for place in stores}
     if not stores or going_on is not Next.WRITE:
         return erased
     found = {place.name: device.read(place.address, place.size) for place in stores}
     try:
-        patch(bench, AuthToken("A" * 32), bench.firmware.sample_fields, found)
+        patch(product, AuthToken("A" * 32), product.firmware.sample_fields, found)
     except UnitError as error:
         if state == "writing" and error.code == "image.nvs_unreadable":
             return erased
@@ -95,7 +103,7 @@ def kept(bench: Bench, device: Device, state: str, going_on: Next) -> dict[str, 
 
 
 def patch(
-    bench: Bench, auth: AuthToken, fields: Mapping[str, str | Secret], kept: Mapping[str, bytes]
+    product: Product, auth: AuthToken, fields: Mapping[str, str | Secret], kept: Mapping[str, bytes]
 ) -> Patched:
     """The unit's image and what stands beside it.
 
@@ -103,7 +111,7 @@ def patch(
     ``StationError`` where the token's field values are (another unit would get no better ones).
     """
     try:
-        return bench.firmware.golden.patch(auth, fields, existing=kept)
+        return product.firmware.golden.patch(auth, fields, existing=kept)
     except UsageError as error:
         kind = UnitError if error.code in _OF_THE_UNIT else StationError
         raise kind(error.code, **error.params) from error
@@ -116,7 +124,7 @@ _OF_THE_UNIT = {
 
 
 def read_back(
-    bench: Bench, device: Device, identity: Identity, expected: Mapping[int, bytes]
+    product: Product, device: Device, identity: Identity, expected: Mapping[int, bytes]
 ) -> AuthToken:
     """The token that this unit's firmware will use, from the unit's own bytes.
 
@@ -125,7 +133,7 @@ def read_back(
     ``verify.sector_differs``, ``verify.no_token``, ``verify.places_disagree``,
     ``verify.boots_elsewhere``, ``verify.region_differs``, ``verify.seal_broken``.
     """
-    files, unit = bench.firmware, str(identity.unit)
+    files, unit = product.firmware, str(identity.unit)
     wire = _Sectors(device, files.changed)
     for address, data in expected.items():
         if wire(address, SECTOR) != data:
@@ -135,37 +143,37 @@ def read_back(
         [verify.prove(device.md5, s.address, files.golden_bytes(s)) for s in files.rest],
         changed=[(address, SECTOR) for address in files.changed],
     )
-    findings = verify.inspect(reader, bench.where, flash_size=identity.flash_size)
+    findings = verify.inspect(reader, product.where, flash_size=identity.flash_size)
     if len(verify.distinct(findings)) > 1:
         raise UnitError("verify.places_disagree", unit=unit, places=verify.disagreement(findings))
     if findings.effective is None:
         raise UnitError("verify.no_token", unit=unit)
     if findings.boots_at != files.app_address:
         raise UnitError("verify.boots_elsewhere", unit=unit, place=findings.boots or "nothing")
-    region = verify.decode_region(_region_bytes(bench, reader), bench.where.region.form)
+    region = verify.decode_region(_region_bytes(product, reader), product.where.region.form)
     if region.auth != findings.effective:
         raise UnitError("verify.region_differs", unit=unit, why=region.why or "another token")
-    seal = verify.check_seal(reader, files.app_address, bench.where, end=identity.flash_size)
+    seal = verify.check_seal(reader, files.app_address, product.where, end=identity.flash_size)
     if not seal.ok:
         raise UnitError("verify.seal_broken", unit=unit, why=seal.why)
-    wrong = _strays(bench, reader)
+    wrong = _strays(product, reader)
     if wrong:
         raise UnitError("verify.seal_broken", unit=unit, why=wrong[0])
     return findings.effective
 
 
-def _strays(bench: Bench, reader: verify.Reader) -> tuple[str, ...]:
+def _strays(product: Product, reader: verify.Reader) -> tuple[str, ...]:
     """What in the application does not follow from the golden image; told for one region in it."""
-    files = bench.firmware
-    if bench.where.hint is None or len(files.golden.regions) != 1:
+    files = product.firmware
+    if product.where.hint is None or len(files.golden.regions) != 1:
         return ()
     changed = [(address, SECTOR) for address in files.changed]
-    return verify.against_golden(reader, files.application, bench.where, changed=changed)
+    return verify.against_golden(reader, files.application, product.where, changed=changed)
 
 
-def _region_bytes(bench: Bench, reader: verify.Reader) -> bytes:
+def _region_bytes(product: Product, reader: verify.Reader) -> bytes:
     """All of the region that carries the token, and nothing else."""
-    files = bench.firmware
+    files = product.firmware
     if files.token_region is not None:
         return reader(files.address + files.token_region.offset, files.token_region.size)
     assert files.token_place is not None  # noqa: S101  # `where` refused what has neither

@@ -6,20 +6,18 @@ the ledger, also for an attempt that never learnt which unit it was.
 """
 
 import traceback
-from dataclasses import dataclass, field
 
-from eol_inject.device import Device
+from eol_inject import verify
 from eol_inject.errors import EolError, StationError, StoppedError, UnitError
 from eol_inject.events import Step
-from eol_inject.image import Patched
 from eol_inject.ledger import Cycle, Hold, Reserved, Standing, State
 from eol_inject.report import CycleRecord
-from eol_inject.station import boot_check, content, labelling, preflight, rework
+from eol_inject.station import labelling, preflight, rework
 from eol_inject.station.attempt import Attempt
 from eol_inject.station.bench import Bench
 from eol_inject.station.resume import Next, decide
 from eol_inject.station.teller import Teller
-from eol_inject.unit import Proof
+from eol_inject.station.way import AtHand
 from eol_inject.verify import Holding
 
 
@@ -44,79 +42,66 @@ def run_cycle(bench: Bench, *, slot: str, port: str) -> CycleRecord:
 def _cycle(bench: Bench, attempt: Attempt) -> None:
     step = attempt.teller.step
     preflight.ready(bench, attempt.port, attempt.teller.slot)
-    with bench.open_device(attempt.port) as device:
+    with bench.way.open(attempt.port) as hand:
         with step(Step.IDENTIFY):
-            identity = device.identify()
+            identity = hand.identify()
             attempt.identified(identity)
-            identity.security.refuse_if_secured()
+            hand.admit()
         labelling.one_at_a_time(bench, identity.unit)
         cycle = attempt.take(identity.unit)
         standing = cycle.standing()
         with step(Step.INSPECT):
-            look = _look(bench, attempt, device, cycle, standing)
+            going_on = _inspect(bench, attempt, hand, cycle, standing)
         with step(Step.RESERVE):
             reserved = _reserve(bench, attempt, cycle)
         with step(Step.PATCH):
-            patched = content.patch(bench, reserved.auth, reserved.fields, look.kept)
-        if look.going_on is Next.WRITE:
-            attempt.state = _write(attempt, device, cycle, patched, stale=look.stale)
+            hand.patch(reserved)
+        if going_on is Next.WRITE:
+            _write(attempt, hand, cycle)
         else:
-            _erase(attempt, device, cycle, look.stale)
+            hand.settle(cycle, attempt.teller)
 
         with step(Step.READ_BACK):
-            auth = content.read_back(bench, device, identity, bench.firmware.expected(patched))
-            attempt.proven = cycle.prove(auth, Proof.READ_BACK)
+            auth, proof = hand.read_back()
+            attempt.proven = cycle.prove(auth, proof)
             attempt.state = State.VERIFIED
         if bench.profile.spec.boot is not None:
             with step(Step.BOOT_CHECK):
-                boot_check.run(device, bench.profile.spec.boot, identity.unit)
+                hand.boot_check()
         with step(Step.IDENTIFY_AGAIN):
             # device.unit_changed unless it is still the same (line-failures 10)
-            attempt.identified_again(device.identify())
+            attempt.identified_again(hand.identify())
     if not bench.label_later:
         _finish(bench, attempt, cycle, labelled=standing.state is State.LABELLED)
 
 
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """What was seen on the unit before anything was reserved for it, and where that leads."""
-
-    going_on: Next
-    stale: tuple[tuple[int, int], ...]
-    """(address, size) of a saved configuration that has to go."""
-    kept: dict[str, bytes] = field(repr=False)
-    """What stores hold that the token shares with others, by region."""
-
-
-def _look(
-    bench: Bench, attempt: Attempt, device: Device, cycle: Cycle, standing: Standing
-) -> _Look:
+def _inspect(
+    bench: Bench, attempt: Attempt, hand: AtHand, cycle: Cycle, standing: Standing
+) -> Next:
     """Read what the unit holds and ask the ledger about it; raises where the unit must not go on.
 
     A finished unit is looked at as well: erased, or a clone of one, it is not done.
     """
     assert attempt.identity is not None  # noqa: S101  # the caller has identified the unit
-    identity, unit = attempt.identity, attempt.identity.unit
+    ledger, role, unit = bench.ledger, bench.profile.spec.product.role, attempt.identity.unit
     attempt.state = standing.state or ""
-    may_clear = rework.may_clear_itself(bench, cycle, standing)
+    may_clear = rework.may_clear_itself(ledger, cycle, standing)
     finished = standing.state is State.CLOSED and standing.hold is Hold.NONE
     if not may_clear and not finished:
         cycle.expect(blank=False)
-    findings = content.inspect(bench, device, identity)
-    stale = content.stale_configuration(bench, findings, standing.own, unit)
-    if stale:
-        findings = findings.without_saved()
-    holding = content.classify(bench, findings, unit)
+    findings = hand.inspect(standing.own)
+    holding = verify.classify(findings, own=unit, look_up=ledger.look_up)
     if may_clear and holding is Holding.BLANK:
         cycle.clear_blank(rework.BLANK_AGAIN)
         attempt.state = State.WRITING
     if not finished or holding in {Holding.BLANK, Holding.OWN}:
         cycle.expect(blank=holding is Holding.BLANK)
-    replaced = rework.was_replaced(bench, attempt.state, holding, findings, unit)
+    replaced = rework.was_replaced(
+        ledger, role, attempt.state, holding=holding, findings=findings, unit=unit
+    )
     going_on = decide(attempt.state, holding, findings, unit=str(unit), replaced=replaced)
-    if bench.profile.spec.device.mode == "inject":
-        content.prove_golden(bench, device)
-    return _Look(going_on, stale, content.kept(bench, device, attempt.state, going_on))
+    hand.ready(attempt.state, going_on)
+    return going_on
 
 
 def _finish(bench: Bench, attempt: Attempt, cycle: Cycle, *, labelled: bool) -> None:
@@ -142,44 +127,20 @@ def _reserve(bench: Bench, attempt: Attempt, cycle: Cycle) -> Reserved:
     return reserved
 
 
-def _write(
-    attempt: Attempt,
-    device: Device,
-    cycle: Cycle,
-    patched: Patched,
-    *,
-    stale: tuple[tuple[int, int], ...],
-) -> State:
+def _write(attempt: Attempt, hand: AtHand, cycle: Cycle) -> None:
     """From ``begin_writing`` on, nobody else ever gets this token."""
-    bench, unit = attempt.bench, cycle.unit
-    whole = bench.profile.spec.device.mode == "flash"
-    groups = bench.firmware.groups(patched, whole=whole)
     with attempt.teller.step(Step.WRITE):
         cycle.begin_writing()
         attempt.state = State.WRITING
         try:
-            _erase(attempt, device, cycle, stale)
-            for blocks in groups:
-                device.write(unit, blocks, attempt.progress)
+            hand.write(cycle, attempt.teller, attempt.progress)
         except UnitError as bad:
             if bad.code == "device.md5_mismatch":
                 cycle.quarantine(str(bad))
                 attempt.state = State.QUARANTINED
             raise
         cycle.written()
-    return State.WRITTEN
-
-
-def _erase(
-    attempt: Attempt, device: Device, cycle: Cycle, stale: tuple[tuple[int, int], ...]
-) -> None:
-    """A saved configuration that would beat the token goes, where the profile says so."""
-    for address, size in stale:
-        cycle.note("erase_stale", address=f"{address:#x}", size=size)
-        device.erase(cycle.unit, address, size)
-        attempt.teller.note(
-            "verify.stale_erased", f"An old configuration at {address:#x} was erased."
-        )
+    attempt.state = State.WRITTEN
 
 
 def _where(bug: Exception) -> str:

@@ -6,8 +6,7 @@ over, since the ledger says whose it was and that it is given up (line-failures 
 may. And a write that failed quarantined the unit: once it reads blank, nothing is left to look at.
 """
 
-from eol_inject.ledger import Act, Cycle, Hold, Standing, State
-from eol_inject.station.bench import Bench
+from eol_inject.ledger import Act, Cycle, Hold, Ledger, Standing, State
 from eol_inject.unit import AuthToken, Unit
 from eol_inject.verify import Findings, Holding, distinct
 
@@ -17,9 +16,9 @@ _UNWRITTEN = {"", State.RESERVED}
 _STANDS_THERE = {Holding.OWN, Holding.TORN}
 
 
-def is_former(bench: Bench, auth: AuthToken, unit: Unit) -> bool:
+def is_former(ledger: Ledger, auth: AuthToken, unit: Unit) -> bool:
     """Whether the unit had this token until a lead replaced it."""
-    holder = bench.ledger.look_up(auth)
+    holder = ledger.look_up(auth)
     return (
         holder is not None
         and holder.state is State.REPLACED
@@ -29,7 +28,7 @@ def is_former(bench: Bench, auth: AuthToken, unit: Unit) -> bool:
 
 
 def was_replaced(
-    bench: Bench, state: str, holding: Holding, findings: Findings, unit: Unit
+    ledger: Ledger, role: str, state: str, *, holding: Holding, findings: Findings, unit: Unit
 ) -> bool:
     """Whether what stands in the unit is nothing but what was replaced.
 
@@ -39,13 +38,12 @@ def was_replaced(
         return False
     tokens = distinct(findings)
     if tokens:
-        return all(is_former(bench, auth, unit) for auth in tokens)
-    role = bench.profile.spec.product.role
-    record = bench.ledger.show(unit.primary)
+        return all(is_former(ledger, auth, unit) for auth in tokens)
+    record = ledger.show(unit.primary)
     return any(one.state is State.REPLACED and one.role == role for one in record.assignments)
 
 
-def may_clear_itself(bench: Bench, cycle: Cycle, standing: Standing) -> bool:
+def may_clear_itself(ledger: Ledger, cycle: Cycle, standing: Standing) -> bool:
     """Whether a blank read-back is enough to end this quarantine.
 
     Only for one that a cycle itself declared while it was writing. What a person stopped, a person
@@ -54,6 +52,6 @@ def may_clear_itself(bench: Bench, cycle: Cycle, standing: Standing) -> bool:
     """
     if standing.state is not State.QUARANTINED or standing.hold is not Hold.NONE:
         return False
-    record = bench.ledger.show(cycle.unit.primary)
+    record = ledger.show(cycle.unit.primary)
     stops = [e for e in record.events if e.act == Act.QUARANTINE and e.target is not None]
     return bool(stops) and stops[-1].source is State.WRITING and stops[-1].attempt != ""

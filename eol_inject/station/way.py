@@ -1,0 +1,96 @@
+"""How a product's token gets into a unit, and how it is known what the unit holds.
+
+The cycle is the same for every product; what differs stands behind this: flash written over the
+chip's boot loader, an external programmer, the console of a running firmware. A way is chosen once
+for a run (``open_bench``); it takes one unit after another in hand.
+"""
+
+from types import TracebackType
+from typing import Protocol, Self
+
+from eol_inject.device import Identity
+from eol_inject.events import ByteProgress
+from eol_inject.ledger import Cycle, Reserved
+from eol_inject.station.resume import Next
+from eol_inject.station.teller import Teller
+from eol_inject.unit import AuthToken, Proof
+from eol_inject.verify import Findings
+
+
+class AtHand(Protocol):
+    """The unit behind one port, for one cycle; a context manager that lets the port go.
+
+    Called in the order of the cycle's steps, by one thread. Every method may raise ``UnitError``
+    and ``StationError``.
+    """
+
+    def identify(self) -> Identity:
+        """Who is on the port, asked anew each time; another one than before is
+        ``device.unit_changed``."""
+        ...
+
+    def admit(self) -> None:
+        """Raise where this way cannot work on this unit, by what identifying it told."""
+        ...
+
+    def inspect(self, own: AuthToken | None) -> Findings:
+        """What the unit holds, without what the profile lets this way erase.
+
+        ``own``: the token that the ledger says this unit has.
+        """
+        ...
+
+    def ready(self, state: str, going_on: Next) -> None:
+        """The last look before anything is reserved: could this unit take a token?
+
+        ``state`` is that of the unit's assignment, empty where it has none.
+        """
+        ...
+
+    def patch(self, reserved: Reserved) -> None:
+        """Make what this unit gets; nothing leaves the station yet."""
+        ...
+
+    def write(self, cycle: Cycle, teller: Teller, progress: ByteProgress) -> None:
+        """Put it into the unit. ``UnitError("device.md5_mismatch")`` where the unit is to blame for
+        holding something else."""
+        ...
+
+    def settle(self, cycle: Cycle, teller: Teller) -> None:
+        """The token stands in the unit already: take away what would beat it."""
+        ...
+
+    def read_back(self) -> tuple[AuthToken, Proof]:
+        """The token that the unit will use, and how that is known."""
+        ...
+
+    def boot_check(self) -> None:
+        """Whether the unit's own firmware starts, where the profile asks for it."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
+class Way(Protocol):
+    """What a run does with each of its units. Nothing in it changes during a run."""
+
+    @property
+    def image_sha256(self) -> str:
+        """Of the golden image's file; empty where nothing is flashed."""
+        ...
+
+    @property
+    def firmware_name(self) -> str:
+        """Type and version as the image says them; empty where nothing is flashed."""
+        ...
+
+    def open(self, port: str) -> AtHand:
+        """Take the unit behind ``port`` in hand; nothing is said to it yet."""
+        ...
