@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,13 @@ settings.register_profile("house", deadline=None, database=None)
 settings.load_profile("house")
 
 _IN_CI = os.environ.get("CI") == "true"
+
+
+def pytest_configure() -> None:
+    """Programs that tests start obey Ctrl-C, also where this one was started in the background:
+    a shell lets such a program ignore it, and what a program ignores its children ignore too."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
