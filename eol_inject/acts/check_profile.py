@@ -62,8 +62,13 @@ def check_profile(profile: Profile) -> ProfileCheck:
         region="; ".join(_places(image)),
         sectors=", ".join(f"{address:#x}" for address in image.changed),
         template=template,
-        warnings=profile.warnings(),
+        warnings=(*profile.warnings(), *firmware.doubts(image, _flash_size(profile))),
     )
+
+
+def _flash_size(profile: Profile) -> int:
+    """Bytes the product's flash has: as the profile says, else as a common module does."""
+    return profile.spec.device.flash_size or profile.chip.default_flash
 
 
 def _places(image: Firmware) -> Iterator[str]:

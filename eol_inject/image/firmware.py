@@ -5,7 +5,7 @@ every unit, so it is known before the first one comes.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -122,6 +122,25 @@ class Firmware:
             at = address - self.address
             sectors.setdefault(address, patched.data[at : at + SECTOR].ljust(SECTOR, b"\xff"))
         return sectors
+
+
+def doubts(files: Firmware, flash_size: int) -> Iterator[str]:
+    """What is allowed but will hardly be meant: places that something else will write over, or
+    that a flash of ``flash_size`` bytes does not have. One sentence each."""
+    for place in files.golden.places:
+        end = place.address + place.size
+        for row in files.golden.partitions:
+            inside = row.address < end and place.address < row.address + row.size
+            if inside and (row.is_application or row.is_choice):
+                yield (
+                    f"Region '{place.name}' lies in the partition '{row.label}', {row.words}: the "
+                    "firmware, or an over-the-air update, writes over it."
+                )
+    ends = {f"region '{place.name}'": place.address + place.size for place in files.golden.places}
+    ends["the application"] = files.address + len(files.golden.data)
+    for what, end in ends.items():
+        if end > flash_size:
+            yield f"{what.capitalize()} ends at {end:#x}, behind a flash of {flash_size:#x} bytes."
 
 
 def load(

@@ -81,6 +81,11 @@ class Golden:
         self._require_sound()
         self._spans: dict[tuple[int, ...], tuple[Span, ...]] = {}
 
+    @property
+    def partitions(self) -> tuple[Partition, ...]:
+        """The product's own partition table; empty where none of its files has one."""
+        return self._rows
+
     def require_slot(self, address: int) -> None:
         """That the product's own partition table has an application slot where it is written.
 

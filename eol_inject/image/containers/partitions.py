@@ -46,6 +46,11 @@ class Partition:
         return self.type == _APP and (self.subtype in {0x00, 0x20} or self.subtype in _OTA_SLOTS)
 
     @property
+    def is_choice(self) -> bool:
+        """Whether it says which application starts."""
+        return (self.type, self.subtype) == (_DATA, 0x00)
+
+    @property
     def words(self) -> str:
         """What it is for."""
         if self.type == _APP and self.subtype in _OTA_SLOTS:
