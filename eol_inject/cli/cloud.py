@@ -97,7 +97,8 @@ def todo(
     """List what the cloud still has to be told, or close what it was told.
 
     Tokens that were replaced, scrapped or revoked have to be deleted in the console, and their
-    devices unclaimed where a customer may have scanned the label already.
+    devices unclaimed where a customer may have scanned the label already. A later --export closes
+    what it shows to be deleted; no export shows what was unclaimed: that is closed with --done.
     """
     if done is not None and export is not None:
         raise click.UsageError("Give either --done or --export.")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from eol_inject.cli.answer import Answer
+from eol_inject.errors import EolError
 from eol_inject.unit import Secret
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ printer_option = click.option(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Workplace:
     """Who works where: the ledger that the options name, the station, the operator."""
 
@@ -72,14 +73,26 @@ class Workplace:
     key_file: Path | None
     station: str
     operator: str
+    """A badge names them once the ledger is open."""
     key: Secret | None = None
     """The keys as text, where the environment had them."""
+    badge: str | None = None
+    """Scanner whose next reading says who works here."""
 
     def open_ledger(self, *, create: bool = False) -> "Ledger":
         """Open the named ledger, or the user's own; ``create`` makes one where there is none."""
         from eol_inject.cli import places
 
-        return places.open_ledger(self, create=create)
+        ledger = places.open_ledger(self, create=create)
+        if self.badge is not None:
+            from eol_inject.cli.scanners import read_badge
+
+            try:
+                self.operator = ledger.name_of_badge(read_badge(self.badge, "your badge"))
+            except EolError:
+                ledger.close()
+                raise
+        return ledger
 
 
 def with_workplace(command: Callable[..., Answer]) -> Callable[..., Answer]:
@@ -121,6 +134,11 @@ def with_workplace(command: Callable[..., Answer]) -> Callable[..., Answer]:
         show_default="login name",
         help="Who works here, in records.",
     )
+    @click.option(
+        "--badge",
+        metavar="URL|tty",
+        help="Scan a badge there instead of --operator; tty: a scanner that types.",
+    )
     @functools.wraps(command)
     def wrapped(
         *,
@@ -129,10 +147,11 @@ def with_workplace(command: Callable[..., Answer]) -> Callable[..., Answer]:
         key_file: Path | None,
         station: str,
         operator: str,
+        badge: str | None,
         **rest: object,
     ) -> Answer:
         key = take_key()
-        return command(Workplace(ledger, training, key_file, station, operator, key), **rest)
+        return command(Workplace(ledger, training, key_file, station, operator, key, badge), **rest)
 
     return wrapped
 

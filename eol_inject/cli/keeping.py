@@ -48,6 +48,8 @@ def restore(workplace: Workplace, *, file: Path, pin_file: str | None, as_json: 
     from eol_inject.acts import restore as act
     from eol_inject.cli import places
 
+    if workplace.badge is not None:
+        raise click.UsageError("Give --operator: before a restore no ledger knows the badge.")
     url = places.url_of(workplace)
     keys = places.keys_of(workplace, url)
     replaced = act.open_replaced(url, keys, station=workplace.station)

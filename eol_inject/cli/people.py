@@ -7,6 +7,7 @@ import click
 from eol_inject.cli.answer import Answer
 from eol_inject.cli.common import Workplace, json_option, with_workplace
 from eol_inject.cli.person import acting, pin_option, read_pin
+from eol_inject.cli.scanners import read_badge
 from eol_inject.errors import UsageError
 from eol_inject.unit import Secret
 
@@ -42,6 +43,11 @@ def list_people(workplace: Workplace, *, as_json: bool) -> Answer:
     metavar="FILE|-",
     help="Read the new person's PIN from there; default: it is asked for at the terminal.",
 )
+@click.option(
+    "--new-badge",
+    metavar="URL|tty",
+    help="Scan the new person's badge there; without it a known one's badge stays.",
+)
 @pin_option
 @json_option
 @with_workplace
@@ -51,10 +57,11 @@ def add(
     name: str,
     role: str,
     new_pin_file: str | None,
+    new_badge: str | None,
     pin_file: str | None,
     as_json: bool,
 ) -> Answer:
-    """Name somebody, or give a known one a new role or PIN.
+    """Name somebody, or give a known one a new role, PIN or badge.
 
     The first one has to be an admin and needs nobody's leave. After that --operator names the
     admin who adds.
@@ -63,7 +70,9 @@ def add(
 
     with closing(workplace.open_ledger()) as ledger:
         by = acting(workplace, ledger, pin_file) if ledger.people() else None
-        person = ledger.add_person(name, Role(role), _new_pin(name, new_pin_file), by=by)
+        pin = _new_pin(name, new_pin_file)
+        badge = None if new_badge is None else read_badge(new_badge, f"{name}'s badge")
+        person = ledger.add_person(name, Role(role), pin, by=by, badge=badge)
     return Answer(
         data={"name": person.name, "role": role}, lines=[f"{person.name} is named as {role}."]
     )

@@ -10,6 +10,7 @@ import click
 from eol_inject.cli.answer import tell
 from eol_inject.errors import UsageError
 from eol_inject.scan import Reading, open_scanner, unwrap
+from eol_inject.unit import Secret
 
 if TYPE_CHECKING:
     from eol_inject.scan import Scanner
@@ -71,6 +72,14 @@ def one_reading(url: str | None, prompt: str) -> Reading:
     if reading is None:
         raise UsageError("label.nothing_scanned")
     return reading
+
+
+def read_badge(url: str, whose: str) -> Secret:
+    """What the next badge says: it lets somebody in, so it is never shown.
+
+    Raises ``UsageError("label.nothing_scanned")``.
+    """
+    return Secret(one_reading(url, f"Scan {whose}:").text)
 
 
 def scanner_of(url: str | None) -> "Scanner | None":

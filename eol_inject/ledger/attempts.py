@@ -3,12 +3,13 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
+from eol_inject.errors import Param
 from eol_inject.events import Outcome
-from eol_inject.ledger.chain import Entry, Setup, append
+from eol_inject.ledger.chain import Entry, Setup, append, digest_of_row
 from eol_inject.ledger.model import CycleFacts
 from eol_inject.ledger.schema import attempt
 from eol_inject.unit import Proof
@@ -37,19 +38,16 @@ def start(
     """The attempt's row, before anything can go wrong; asked again, it stands already."""
     if conn.execute(sa.select(attempt.c.id).where(attempt.c.id == held.attempt)).first():
         return
-    conn.execute(
-        sa.insert(attempt),
-        {
-            "id": held.attempt, "unit": unit, "station": setup.info.station,
-            "slot": held.slot, "operator": held.operator, "started_at": setup.now(),
-            "code": "", "detail": "", "proof": "", "facts": to_text(facts), "times": "{}",
-        },
-    )  # fmt: skip
+    row = {
+        "id": held.attempt, "unit": unit, "station": setup.info.station, "slot": held.slot,
+        "operator": held.operator, "started_at": setup.now(), "ended_at": None, "outcome": None,
+        "code": "", "detail": "", "proof": "", "facts": to_text(facts), "times": "{}",
+    }  # fmt: skip
+    conn.execute(sa.insert(attempt), row)
+    _tell(conn, setup, held, "attempt_begun", row)
 
 
-def finish(
-    conn: sa.Connection, setup: Setup, held: "Holding", ending: Ending, *, unit: int | None = None
-) -> None:
+def finish(conn: sa.Connection, setup: Setup, held: "Holding", ending: Ending) -> None:
     """How the attempt ended, in its row and in the log; only the first answer counts."""
     values: dict[str, Any] = {
         "ended_at": setup.now(), "outcome": ending.outcome, "code": ending.code,
@@ -62,16 +60,36 @@ def finish(
         sa.update(attempt)
         .where(attempt.c.id == held.attempt, attempt.c.outcome.is_(None))
         .values(values)
+        .returning(*TOLD)
+    ).first()
+    if ended is not None:
+        _tell(
+            conn, setup, held, "attempt", ended._asdict(),
+            outcome=ending.outcome, code=ending.code,
+        )  # fmt: skip
+
+
+TOLD: Final = tuple(column for column in attempt.c if column.name != "n")
+"""Columns of an attempt that its events vouch for: all that is known of it."""
+
+
+def _tell(
+    conn: sa.Connection,
+    setup: Setup,
+    held: "Holding",
+    act: str,
+    row: Mapping[str, Any],
+    **facts: Param,
+) -> None:
+    """The log vouches for the row: nobody changes it afterwards unseen."""
+    entry = Entry(
+        act,
+        operator=held.operator,
+        unit=row["unit"],
+        attempt=held.attempt,
+        facts={**facts, "row": digest_of_row(row)},
     )
-    if ended.rowcount:
-        entry = Entry(
-            act="attempt",
-            operator=held.operator,
-            unit=unit,
-            attempt=held.attempt,
-            facts={"outcome": ending.outcome, "code": ending.code},
-        )
-        append(conn, setup, entry)
+    append(conn, setup, entry)
 
 
 def port(conn: sa.Connection, which: str) -> str:

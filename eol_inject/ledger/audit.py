@@ -1,23 +1,21 @@
 """Is this ledger what it was? Chains, rules, triggers, fingerprints; a changed row is named."""
 
 import json
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sa
 
-from eol_inject.errors import EolError, StationError, UsageError
+from eol_inject.errors import StationError, UsageError
+from eol_inject.ledger import audit_rows
 from eol_inject.ledger.chain import GENESIS, Head, Setup, digest_of
-from eol_inject.ledger.label_states import CopyState
 from eol_inject.ledger.model import Finding
-from eol_inject.ledger.schema import assignment, event, label, token, transition
-from eol_inject.ledger.transitions import TRANSITIONS, State
-from eol_inject.ledger.transitions import transition as step_of
+from eol_inject.ledger.schema import assignment, event, token, transition
+from eol_inject.ledger.told import Told
+from eol_inject.ledger.transitions import TRANSITIONS
 
-_AT_ONCE: Final = 5000
 _SHOWN: Final = 100
 """Findings named one by one; a ruined ledger has more."""
 
@@ -117,14 +115,14 @@ def check(setup: Setup, anchors: Sequence[Anchor], progress: Callable[[int], Non
     mine = [one for one in anchors if one.ledger == setup.info.id]
 
     def work(conn: sa.Connection) -> Report:
+        told = Told()
         chains = _Chains(mine, setup.info.generation)
         findings = [
             *setup.db.broken_rules(conn),
             *_transitions(conn),
             *chains.check(conn, progress),
-            *_assignments(conn, chains.last),
-            *_tokens(conn, setup),
-            *_labels(conn),
+            *_log(conn, told),
+            *audit_rows.check(conn, setup, told),
         ]
         return Report(
             findings=tuple(findings[:_SHOWN]),
@@ -139,12 +137,11 @@ def check(setup: Setup, anchors: Sequence[Anchor], progress: Callable[[int], Non
 
 
 class _Chains:
-    """Walks every station's chain, and remembers where each assignment ended."""
+    """Walks every station's chain."""
 
     def __init__(self, anchors: Sequence[Anchor], generation: int) -> None:
         self.events = 0
         self.heads: dict[str, Head] = {}
-        self.last: dict[int, str] = {}
         # An older generation's anchor may name events that the restore lost; they are gone, and
         # the restore itself is on record. One of this generation must hold.
         self._wanted = {
@@ -158,13 +155,12 @@ class _Chains:
         query = sa.select(*_HASHED, event.c.prev_hash, event.c.hash).order_by(
             event.c.station, event.c.seq
         )
-        for rows in _parts(conn, query):
+        for rows in audit_rows.parts(conn, query):
             for row in rows:
                 yield from self._one(tuple(row))
             progress(self.events)
         for (name, seq), (at, _) in self._wanted.items():
             yield Finding(f"event {name}/{seq}", f"is missing, though anchored at {at}")
-        yield from self._moves(conn)
 
     def _one(self, row: tuple[Any, ...]) -> Iterator[Finding]:
         station, seq = row[0], row[1]
@@ -183,27 +179,22 @@ class _Chains:
         self.heads[station] = Head(seq, digest)
         self.events += 1
 
-    def _moves(self, conn: sa.Connection) -> Iterator[Finding]:
-        """Several stations may have moved one assignment: in the order of the whole log."""
-        query = (
-            sa.select(
-                event.c.station, event.c.seq, event.c.act, event.c.assignment,
-                event.c.from_state, event.c.to_state,
-            )
-            .where(event.c.to_state.is_not(None), event.c.assignment.is_not(None))
-            .order_by(event.c.id)
-        )  # fmt: skip
-        for rows in _parts(conn, query):
-            for station, seq, act, number, source, target in rows:
-                expected = self.last.get(number, State.AVAILABLE)
-                step = step_of(State(source), act)
-                if source != expected or step is None or step.target != target:
-                    yield Finding(
-                        f"event {station}/{seq}",
-                        f"moves assignment {number} from {source} to {target} by {act}, "
-                        f"but it was {expected}",
-                    )
-                self.last[number] = target
+
+def _log(conn: sa.Connection, told: Told) -> Iterator[Finding]:
+    """Several stations may have moved one assignment: in the order of the whole log."""
+    query = sa.select(
+        event.c.station, event.c.seq, event.c.act, event.c.operator, event.c.unit, event.c.token,
+        event.c.assignment, event.c.attempt, event.c.from_state, event.c.to_state, event.c.reason,
+        event.c.facts,
+    ).order_by(event.c.id)  # fmt: skip
+    for rows in audit_rows.parts(conn, query):
+        for row in rows:
+            try:
+                wrong = told.take(row)
+            except (KeyError, ValueError, TypeError):
+                wrong = "tells something that no program of ours tells"
+            if wrong:
+                yield Finding(f"event {row.station}/{row.seq}", wrong)
 
 
 def _transitions(conn: sa.Connection) -> Iterator[Finding]:
@@ -216,86 +207,6 @@ def _transitions(conn: sa.Connection) -> Iterator[Finding]:
         yield Finding(
             "transition " + " ".join(map(str, row[:3])), "does not belong there, or lacks"
         )
-
-
-def _assignments(conn: sa.Connection, last: dict[int, str]) -> Iterator[Finding]:
-    seen = 0
-    taken: Counter[int] = Counter()
-    query = sa.select(assignment.c.id, assignment.c.token, assignment.c.state).order_by(
-        assignment.c.id
-    )
-    for rows in _parts(conn, query):
-        for number, token_id, state in rows:
-            seen += 1
-            told = last.get(number)
-            if told != state:
-                yield Finding(f"assignment {number}", f"is {state}, but its events say {told}")
-            taken[token_id] += state != State.AVAILABLE
-    if seen < len(last):
-        yield Finding("assignments", f"{len(last) - seen} are missing that events tell of")
-    for token_id, count in taken.items():
-        if count > 1:
-            yield Finding(f"token {token_id}", f"is in {count} units")
-    yield from _pool(conn, taken)
-
-
-def _pool(conn: sa.Connection, taken: "Counter[int]") -> Iterator[Finding]:
-    query = sa.select(token.c.id, token.c.state)
-    for rows in _parts(conn, query):
-        for number, state in rows:
-            if (state == "available" and taken[number]) or (state == "taken" and not taken[number]):
-                yield Finding(f"token {number}", f"is marked {state}, its assignments disagree")
-
-
-def _tokens(conn: sa.Connection, setup: Setup) -> Iterator[Finding]:
-    """Every ciphertext opens in its place, and gives the fingerprint that stands beside it."""
-    vault = setup.vault
-    query = sa.select(
-        token.c.id, token.c.uid, token.c.auth, token.c.auth_print, token.c.claim,
-        token.c.claim_print, token.c.claim_tail, token.c.secrets,
-    )  # fmt: skip
-    for rows in _parts(conn, query):
-        for number, uid, auth, auth_print, claim, claim_print, tail, secrets in rows:
-            try:
-                fits = vault.print_of_auth(vault.open_auth(uid, auth)) == auth_print
-                if claim is not None:
-                    code = vault.open_claim(uid, claim)
-                    fits = fits and vault.print_of_claim(code) == claim_print and code.tail == tail
-                if secrets is not None:
-                    vault.open_secrets(uid, secrets)
-            except EolError:
-                fits = False
-            if not fits:
-                yield Finding(f"token {number}", "was changed: its values do not fit together")
-
-
-def _labels(conn: sa.Connection) -> Iterator[Finding]:
-    """Each label stands where its events left it; what voids a unit's labels voids them all."""
-    told: dict[str, str] = {}
-    query = (
-        sa.select(event.c.facts)
-        .where(event.c.act.startswith("label_", autoescape=True))
-        .order_by(event.c.id)
-    )
-    for rows in _parts(conn, query):
-        for (text,) in rows:
-            facts = json.loads(text)
-            state = facts.get("is") or facts.get("state")
-            if state and facts.get("label"):
-                told[facts["label"]] = state
-    for rows in _parts(conn, sa.select(label.c.code, label.c.state).order_by(label.c.id)):
-        for code, state in rows:
-            said = told.pop(code, None)
-            if state not in {said, CopyState.VOID}:
-                yield Finding(f"label {code}", f"is {state}, but its events say {said}")
-    for code in told:
-        yield Finding(f"label {code}", "is missing, though events tell of it")
-
-
-def _parts(
-    conn: sa.Connection, query: sa.Select[*tuple[Any, ...]]
-) -> Iterable[Sequence[sa.Row[*tuple[Any, ...]]]]:
-    return conn.execute(query, execution_options={"yield_per": _AT_ONCE}).partitions()
 
 
 def _count(conn: sa.Connection, table: sa.Table) -> int:

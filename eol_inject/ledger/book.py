@@ -107,7 +107,7 @@ class Ledger:
         wanted = Holding(0, 0, setup.unique(), slot, operator, traceability.port)
 
         def work(conn: sa.Connection) -> Cycle:
-            unit_id = identity.find_or_add(conn, unit, now=setup.now())
+            unit_id = identity.find_or_add(conn, setup, unit, by=operator)
             held = lease.take(conn, setup, replace(wanted, unit=unit_id))
             attempts.start(conn, setup, held, unit_id, traceability)
             return Cycle(setup, held, identity.load(conn, unit_id), role)
@@ -212,12 +212,26 @@ class Ledger:
         """The labels of one sheet job, in their order."""
         return self._setup.db.read(lambda conn: labels.of_batch(conn, batch))
 
-    def add_person(self, name: str, role: Role, pin: Secret, *, by: Person | None = None) -> Person:
-        """Name somebody, or change role and PIN; the first must be an admin and needs no ``by``.
+    def add_person(
+        self,
+        name: str,
+        role: Role,
+        pin: Secret,
+        *,
+        by: Person | None = None,
+        badge: Secret | None = None,
+    ) -> Person:
+        """Name somebody, or change role, PIN, badge; the first must be an admin and needs no
+        ``by``.
 
-        Raises ``UsageError``: ``ledger.bad_pin``, ``first_is_admin``, ``not_allowed``.
+        Raises ``UsageError``: ``ledger.bad_pin``, ``bad_badge``, ``badge_taken``,
+        ``first_is_admin``, ``not_allowed``.
         """
-        return people.add(self._setup, name, role, pin, by=by)
+        return people.add(self._setup, name, role, pin, by=by, badge=badge)
+
+    def name_of_badge(self, badge: Secret) -> str:
+        """Whose badge was scanned. Raises ``UsageError("ledger.unknown_badge")``."""
+        return people.of_badge(self._setup, badge)
 
     def remove_person(self, name: str, *, by: Person) -> None:
         """Somebody left. Raises ``UsageError``: ``ledger.last_admin``, ``unknown_person``."""

@@ -112,6 +112,12 @@ def append(conn: sa.Connection, setup: Setup, entry: Entry) -> Head:
     return Head(before.seq + 1, digest)
 
 
+def digest_of_row(values: Mapping[str, object]) -> str:
+    """SHA-256 over a row's columns by name, 32 hex digits of it: for the event that tells of it."""
+    text = json.dumps(sorted(values.items()), ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
 def digest_of(previous: bytes, values: tuple[str | int | None, ...]) -> bytes:
     """SHA-256 over the previous hash and the row's columns as one JSON array."""
     text = json.dumps(values, ensure_ascii=False, separators=(",", ":"))

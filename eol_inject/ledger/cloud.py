@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 import sqlalchemy as sa
 
-from eol_inject.ledger.chain import Setup
+from eol_inject.errors import Param
+from eol_inject.ledger.chain import Entry, Setup, append
 from eol_inject.ledger.schema import todo, token
 from eol_inject.unit import StaticToken
 
@@ -17,16 +18,12 @@ def ask(conn: sa.Connection, setup: Setup, token_id: int, act: str, why: str, *,
         )
     ).first()
     if known is None:
-        conn.execute(
-            sa.insert(todo),
-            {
-                "token": token_id,
-                "act": act,
-                "why": why,
-                "opened_at": setup.now(),
-                "opened_by": by,
-            },
-        )
+        row = {
+            "token": token_id, "act": act, "why": why, "opened_at": setup.now(), "opened_by": by,
+        }  # fmt: skip
+        number = conn.execute(sa.insert(todo).returning(todo.c.id), row).scalar_one()
+        facts: dict[str, Param] = {"todo": int(number), "what": act, "why": why}
+        append(conn, setup, Entry("todo", operator=by, token=token_id, facts=facts))
 
 
 def settle(
@@ -37,8 +34,12 @@ def settle(
         sa.update(todo)
         .where(which, todo.c.closed_at.is_(None))
         .values(closed_at=setup.now(), closed_by=by, closed_how=how)
-    )
-    return int(closed.rowcount)
+        .returning(todo.c.id)
+    ).all()
+    if closed:
+        numbers = " ".join(str(number) for number in sorted(row.id for row in closed))
+        append(conn, setup, Entry("todo_done", operator=by, reason=how, facts={"todos": numbers}))
+    return len(closed)
 
 
 def prints(setup: Setup, tokens: Iterable[StaticToken]) -> frozenset[bytes]:

@@ -132,7 +132,11 @@ class Cycle:
                 # remembered here must stand in this station's own chain.
                 entry = self._entry("handed", token=row.token, assignment=row.assignment)
                 return reserved, self._handed(row, append(conn, self._setup, entry))
-            taken = draw.bound_to(conn, self._held.unit, wanted) if row.bindings else None
+            taken = None
+            if row.bindings:
+                taken = draw.bound_to(
+                    conn, self._setup, self._held.unit, wanted, by=self._held.operator
+                )
             if taken is None:
                 taken = draw.from_pool(conn, wanted)
             added, at = self._assign(conn, taken.id)
@@ -313,7 +317,7 @@ class Cycle:
                 if hold(conn, self._held.unit, why):
                     entry = self._entry("lease_lost", reason=why, facts={"hold": Hold.BLOCKED})
                     append(conn, self._setup, entry)
-            attempts.finish(conn, self._setup, self._held, ending, unit=self._held.unit)
+            attempts.finish(conn, self._setup, self._held, ending)
 
         self._setup.db.write(work)
 
@@ -387,7 +391,8 @@ class Cycle:
                 "opened_at": at, "changed_at": at,
             },
         )  # fmt: skip
-        entry = self._entry(Act.RESERVE, token=token_id, assignment=int(added.id))
+        facts: dict[str, Param] = {} if self._role == SELF_ROLE else {"role": self._role}
+        entry = self._entry(Act.RESERVE, token=token_id, assignment=int(added.id), facts=facts)
         entry = replace(entry, source=State.AVAILABLE, target=State.RESERVED)
         return int(added.id), append(conn, self._setup, entry)
 

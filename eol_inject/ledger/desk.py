@@ -154,7 +154,7 @@ class Desk:
                 rebinding.move_binding(conn, which, to)
                 unit_id = None
             else:
-                unit_id = rebinding.move_identifier(conn, which, to, at=self._setup.now())
+                unit_id = rebinding.move_identifier(conn, self._setup, which, to, by=self._by.name)
             facts = {"was": str(which), "is": str(to)}
             self._tell(conn, "rebind", reason, unit=unit_id, facts=facts)
 
@@ -197,10 +197,8 @@ class Desk:
         def work(conn: sa.Connection) -> None:
             self._allow(conn, Who.OPERATOR, "todo", how)
             which = todo.c.id == number
-            closed = cloud.settle(conn, self._setup, which, by=self._by.name, how=how)
-            if not closed:
+            if not cloud.settle(conn, self._setup, which, by=self._by.name, how=how):
                 raise UsageError("ledger.no_todo", number=number)
-            self._tell(conn, "todo_done", how, facts={"todo": number})
 
         self._setup.db.write(work)
 
@@ -220,7 +218,6 @@ class Desk:
             gone = cloud.deleted(conn, product, present)
             if gone:
                 cloud.settle(conn, self._setup, todo.c.id.in_(gone), by=self._by.name, how=how)
-                self._tell(conn, "todo_done", how, facts={"count": len(gone)})
             return len(gone)
 
         return self._setup.db.write(work)

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from eol_inject.errors import StationError, UnitError
 from eol_inject.ledger import identity
+from eol_inject.ledger.chain import Setup
 from eol_inject.ledger.model import Reserved
 from eol_inject.ledger.prepared import Prepared
 from eol_inject.ledger.schema import Found, binding, identifier, token
@@ -130,7 +131,9 @@ def from_pool(conn: sa.Connection, wanted: Wanted) -> Found:
     return row
 
 
-def bound_to(conn: sa.Connection, unit_id: int, wanted: Wanted) -> Found | None:
+def bound_to(
+    conn: sa.Connection, setup: Setup, unit_id: int, wanted: Wanted, *, by: str
+) -> Found | None:
     """Take the token that belongs to this unit; None where none does.
 
     Raises ``UnitError`` where it is of another product, organization or lot, is in use, or where
@@ -149,7 +152,7 @@ def bound_to(conn: sa.Connection, unit_id: int, wanted: Wanted) -> Found | None:
         wanted.refuse_other(rows[0].product, rows[0].organization, rows[0].lot)
     if len(fitting) > 1:
         raise UnitError("ledger.bound_twice", count=len(fitting))
-    _adopt(conn, unit_id, fitting[0].id)
+    _adopt(conn, setup, unit_id, fitting[0].id, by)
     taken: Found | None = _THIS.first(conn, {"t": fitting[0].id})
     if taken is None:
         raise UnitError("ledger.bound_taken")
@@ -171,7 +174,7 @@ def reserved(vault: Vault, row: Found, added: int, state: State, *, resumed: boo
     )
 
 
-def _adopt(conn: sa.Connection, unit_id: int, token_id: int) -> None:
+def _adopt(conn: sa.Connection, setup: Setup, unit_id: int, token_id: int, by: str) -> None:
     """The unit is known by everything its token was made for, from now on."""
     known = {one.kind: one for one in identity.identifiers(conn, unit_id)}
     for kind, value in conn.execute(
@@ -194,7 +197,4 @@ def _adopt(conn: sa.Connection, unit_id: int, token_id: int) -> None:
                     given=str(made_for),
                     known="another unit than this one",
                 )
-            conn.execute(
-                sa.insert(identifier),
-                {"kind": kind, "value": value, "unit": unit_id, "is_primary": 0},
-            )
+            identity.add(conn, setup, unit_id, made_for, primary=False, by=by)

@@ -2,7 +2,8 @@
 
 import sqlalchemy as sa
 
-from eol_inject.errors import UnitError
+from eol_inject.errors import Param, UnitError
+from eol_inject.ledger.chain import Entry, Setup, append
 from eol_inject.ledger.schema import identifier, unit
 from eol_inject.unit import Identifier, Unit
 
@@ -29,27 +30,30 @@ def find(conn: sa.Connection, wanted: Unit) -> int | None:
     return owner
 
 
-def find_or_add(conn: sa.Connection, wanted: Unit, *, now: str) -> int:
-    """The unit's id; a new unit, and new identifiers of a known one, are added."""
+def find_or_add(conn: sa.Connection, setup: Setup, wanted: Unit, *, by: str) -> int:
+    """The unit's id; a new unit, and new identifiers of a known one, are added and told."""
     found = find(conn, wanted)
     if found is None:
         found = conn.execute(
-            sa.insert(unit).returning(unit.c.id), {"hold": "", "hold_reason": "", "created_at": now}
+            sa.insert(unit).returning(unit.c.id),
+            {"hold": "", "hold_reason": "", "created_at": setup.now()},
         ).scalar_one()
     known = set(identifiers(conn, found))
-    fresh = [
-        {
-            "kind": one.kind,
-            "value": one.value,
-            "unit": found,
-            "is_primary": int(one == wanted.primary and not known),
-        }
-        for one in dict.fromkeys(wanted.identifiers)
-        if one not in known
-    ]
-    if fresh:
-        conn.execute(sa.insert(identifier), fresh)
+    for one in dict.fromkeys(wanted.identifiers):
+        if one not in known:
+            primary = one == wanted.primary and not known
+            add(conn, setup, int(found), one, primary=primary, by=by)
     return int(found)
+
+
+def add(
+    conn: sa.Connection, setup: Setup, unit_id: int, one: Identifier, *, primary: bool, by: str
+) -> None:
+    """``one`` names the unit from now on; the log tells so."""
+    row = {"kind": one.kind, "value": one.value, "unit": unit_id, "is_primary": int(primary)}
+    conn.execute(sa.insert(identifier), row)
+    facts: dict[str, Param] = {"kind": one.kind, "value": one.value, "primary": int(primary)}
+    append(conn, setup, Entry("identified", operator=by, unit=unit_id, facts=facts))
 
 
 def identifiers(conn: sa.Connection, unit_id: int) -> tuple[Identifier, ...]:

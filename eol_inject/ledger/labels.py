@@ -12,7 +12,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from eol_inject.errors import Param, StationError, UnitError
-from eol_inject.ledger.chain import Entry, Setup, append
+from eol_inject.ledger.chain import Entry, Setup, append, digest_of_row
 from eol_inject.ledger.label_states import MOVES, CopyRecord, CopyState, Draft
 from eol_inject.ledger.moves import Place
 from eol_inject.ledger.schema import Found, assignment, identifier, label
@@ -118,17 +118,24 @@ class Labels:
             if one.assignment != place.assignment:
                 raise UnitError("ledger.label_moves", label=one.name, state="another unit's")
             if one.state is not target:
-                self._change(conn, one, target, why)
+                self._change(conn, one, target, why, nowhere=nowhere)
             if settled:
                 free(conn, code)
-            if nowhere:
-                conn.execute(sa.update(label).where(label.c.code == code).values(came_out=0))
             return one_by_code(conn, code)
 
         return self._setup.db.write(work)
 
-    def _change(self, conn: sa.Connection, one: CopyRecord, target: CopyState, why: str) -> None:
-        change(conn, self._setup, one, target, replace(self._entry, reason=why))
+    def _change(
+        self,
+        conn: sa.Connection,
+        one: CopyRecord,
+        target: CopyState,
+        why: str,
+        *,
+        nowhere: bool = False,
+    ) -> None:
+        entry = replace(self._entry, reason=why)
+        change(conn, self._setup, one, target, entry, nowhere=nowhere)
 
 
 def begin(conn: sa.Connection, setup: Setup, place: Place, made: Made, entry: Entry) -> None:
@@ -137,22 +144,22 @@ def begin(conn: sa.Connection, setup: Setup, place: Place, made: Made, entry: En
     role = conn.execute(
         sa.select(assignment.c.role).where(assignment.c.id == place.assignment)
     ).scalar_one()
-    conn.execute(
-        sa.insert(label),
-        {
-            "code": draft.code, "copy": draft.copy, "kind": draft.kind,
-            "assignment": place.assignment, "unit": place.unit, "role": role,
-            "state": CopyState.INTENT, "came_out": 0,
-            "lane": made.printer if made.exclusive else None, "printer": made.printer,
-            "template": made.template, "template_digest": made.template_digest,
-            "bitmap_digest": made.bitmap_digest, "facts": made.facts, "batch": made.batch,
-            "reason": made.reason, "operator": entry.operator, "station": setup.info.station,
-            "attempt": entry.attempt or "", "made_at": at, "changed_at": at,
-        },
-    )  # fmt: skip
+    constant = {
+        "code": draft.code, "copy": draft.copy, "kind": draft.kind,
+        "assignment": place.assignment, "unit": place.unit, "role": role,
+        "printer": made.printer, "template": made.template,
+        "template_digest": made.template_digest, "bitmap_digest": made.bitmap_digest,
+        "facts": made.facts, "batch": made.batch, "operator": entry.operator,
+        "station": setup.info.station, "attempt": entry.attempt or "", "made_at": at,
+    }  # fmt: skip
+    changing = {
+        "state": CopyState.INTENT, "came_out": 0, "reason": made.reason, "changed_at": at,
+        "lane": made.printer if made.exclusive else None,
+    }  # fmt: skip
+    conn.execute(sa.insert(label), constant | changing)
     facts: dict[str, Param] = {
         "label": draft.code, "copy": draft.copy, "kind": draft.kind, "state": CopyState.INTENT,
-        "printer": made.printer, "bitmap": made.bitmap_digest,
+        "printer": made.printer, "bitmap": made.bitmap_digest, "row": digest_of_row(constant),
     }  # fmt: skip
     told = replace(
         entry, act="label_intent", unit=place.unit, token=place.token,
@@ -162,9 +169,18 @@ def begin(conn: sa.Connection, setup: Setup, place: Place, made: Made, entry: En
 
 
 def change(
-    conn: sa.Connection, setup: Setup, one: CopyRecord, target: CopyState, entry: Entry
+    conn: sa.Connection,
+    setup: Setup,
+    one: CopyRecord,
+    target: CopyState,
+    entry: Entry,
+    *,
+    nowhere: bool = False,
 ) -> None:
-    """Move one label and tell the log. Raises ``UnitError("ledger.label_moves")``."""
+    """Move one label and tell the log; ``nowhere``: it never came out.
+
+    Raises ``UnitError("ledger.label_moves")``.
+    """
     if (one.state, target) not in MOVES:
         raise UnitError("ledger.label_moves", label=one.name, state=one.state.value)
     values: dict[str, object] = {"state": target, "changed_at": setup.now()}
@@ -172,6 +188,8 @@ def change(
         values["came_out"] = 1
     if target in {CopyState.APPLIED, CopyState.VOID}:
         values["lane"] = None
+    if nowhere:
+        values["came_out"] = 0
     if entry.reason:
         values["reason"] = entry.reason
     moved = conn.execute(
@@ -181,10 +199,20 @@ def change(
         raise StationError("ledger.changed_meanwhile")
     row = conn.execute(sa.select(label.c.unit).where(label.c.code == one.code)).one()
     facts: dict[str, Param] = {"label": one.code, "copy": one.copy, "was": one.state, "is": target}
+    if nowhere:
+        facts["nowhere"] = 1
     told = replace(
         entry, act=f"label_{target}", unit=row.unit, assignment=one.assignment, facts=facts
     )
     append(conn, setup, told)
+
+
+CONSTANT: Final = (
+    "code", "copy", "kind", "assignment", "unit", "role", "printer", "template",
+    "template_digest", "bitmap_digest", "facts", "batch", "operator", "station", "attempt",
+    "made_at",
+)  # fmt: skip
+"""Columns of a label that never change: the event of its intent vouches for them."""
 
 
 def free(conn: sa.Connection, code: str) -> None:

@@ -4,14 +4,14 @@ import hmac
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, Required, TypedDict, Unpack
 
 import sqlalchemy as sa
 
-from eol_inject.errors import StationError, UsageError
+from eol_inject.errors import Param, StationError, UsageError
 from eol_inject.ledger import sqlite
 from eol_inject.ledger.book import Ledger, fresh_id, utc_now
-from eol_inject.ledger.chain import Setup
+from eol_inject.ledger.chain import Entry, Setup, append
 from eol_inject.ledger.database import Database
 from eol_inject.ledger.keys import Keys
 from eol_inject.ledger.migrate import migrate
@@ -23,58 +23,31 @@ from eol_inject.ledger.witness import Witness
 _SQLITE: Final = "sqlite:///"
 
 
-def open_sqlite(
-    url: str,
-    *,
-    keys: Keys,
-    station: str,
-    create: Kind | None = None,
-    clock: Callable[[], datetime] = utc_now,
-    unique: Callable[[], str] = fresh_id,
-    witness: Path | None = None,
-    host: str | None = None,
-) -> Ledger:
+class How(TypedDict, total=False):
+    """How a ledger is opened; see ``ledger.open_ledger``."""
+
+    keys: Required[Keys]
+    station: Required[str]
+    create: Kind | None
+    clock: Callable[[], datetime]
+    unique: Callable[[], str]
+    witness: Path | None
+    host: str | None
+
+
+def open_sqlite(url: str, **how: Unpack[How]) -> Ledger:
     """``sqlite:///relative/path`` or ``sqlite:////absolute/path``."""
     if not url.startswith(_SQLITE) or url == _SQLITE:
         raise UsageError("ledger.bad_url", url=url)
-    database = sqlite.open_file(Path(url.removeprefix(_SQLITE)), create=create is not None)
-    return prepare(
-        database,
-        keys=keys,
-        station=station,
-        create=create,
-        clock=clock,
-        unique=unique,
-        witness=witness,
-        host=host,
-    )
+    create = how.get("create") is not None
+    return prepare(sqlite.open_file(Path(url.removeprefix(_SQLITE)), create=create), **how)
 
 
-def open_postgresql(
-    url: str,
-    *,
-    keys: Keys,
-    station: str,
-    create: Kind | None = None,
-    clock: Callable[[], datetime] = utc_now,
-    unique: Callable[[], str] = fresh_id,
-    witness: Path | None = None,
-    host: str | None = None,
-) -> Ledger:
+def open_postgresql(url: str, **how: Unpack[How]) -> Ledger:
     """``postgresql://user@host/database``; the password by PGPASSWORD or a pgpass file."""
     from eol_inject.ledger import postgresql
 
-    database = postgresql.connect(url)
-    return prepare(
-        database,
-        keys=keys,
-        station=station,
-        create=create,
-        clock=clock,
-        unique=unique,
-        witness=witness,
-        host=host,
-    )
+    return prepare(postgresql.connect(url), **how)
 
 
 def restore(
@@ -114,11 +87,11 @@ def prepare(
     *,
     keys: Keys,
     station: str,
-    create: Kind | None,
-    clock: Callable[[], datetime],
-    unique: Callable[[], str],
-    witness: Path | None,
-    host: str | None,
+    create: Kind | None = None,
+    clock: Callable[[], datetime] = utc_now,
+    unique: Callable[[], str] = fresh_id,
+    witness: Path | None = None,
+    host: str | None = None,
 ) -> Ledger:
     """The ledger in ``database``. Its connections are closed again where this raises."""
 
@@ -130,24 +103,34 @@ def prepare(
                 raise StationError("ledger.missing", path=database.where)
             database.brand(conn)
             _found(conn, keys, create, unique(), clock())
-            known = _meta(conn)
+            info = _info(_meta(conn), station, database.where)
+            facts: dict[str, Param] = {"ledger": info.id, "kind": info.kind.value}
+            append(conn, setup_of(info), Entry("founded", facts=facts))
+            return info
         _refuse_wrong_keys(keys, known)
-        return Info(
-            id=known["ledger_id"],
-            kind=Kind(known["kind"]),
-            revision=REVISION,
-            generation=int(known["generation"]),
-            station=station,
-            where=database.where,
-        )
+        return _info(known, station, database.where)
+
+    def setup_of(info: Info) -> Setup:
+        memory = None if witness is None else Witness(witness, info.id, station)
+        return Setup(database, Vault(keys, info.id), info, clock, unique, memory, host)
 
     try:
         info = database.write(work)
     except BaseException:
         database.close()
         raise
-    memory = None if witness is None else Witness(witness, info.id, station)
-    return Ledger(Setup(database, Vault(keys, info.id), info, clock, unique, memory, host))
+    return Ledger(setup_of(info))
+
+
+def _info(known: dict[str, str], station: str, where: str) -> Info:
+    return Info(
+        id=known["ledger_id"],
+        kind=Kind(known["kind"]),
+        revision=REVISION,
+        generation=int(known["generation"]),
+        station=station,
+        where=where,
+    )
 
 
 def _meta(conn: sa.Connection) -> dict[str, str]:

@@ -4,6 +4,7 @@ A training ledger without people takes a name's word, so that it can be practise
 production ledger without people lets nobody override anything until the first admin is named.
 """
 
+import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, assert_never
@@ -24,6 +25,7 @@ MAX_FAILURES: Final = 5
 """Wrong PINs in a row before an admin has to give a new one."""
 
 _SHORTEST_PIN: Final = 4
+_SHORTEST_BADGE: Final = 4
 
 
 class Role(StrEnum):
@@ -93,13 +95,48 @@ def authenticate(setup: Setup, name: str, pin: Secret | None) -> Person:
     return Person(name, Role(role))
 
 
-def add(setup: Setup, name: str, role: Role, pin: Secret, *, by: Person | None) -> Person:
-    """Name somebody, or give a known one a new role or PIN.
+def of_badge(setup: Setup, badge: Secret) -> str:
+    """Whose badge this is. Raises ``UsageError("ledger.unknown_badge")``."""
+    found = setup.db.read(
+        lambda conn: conn.execute(
+            sa.select(person.c.name).where(
+                person.c.badge == setup.vault.print_of_badge(badge), person.c.until.is_(None)
+            )
+        ).scalar_one_or_none()
+    )
+    if found is None:
+        raise UsageError("ledger.unknown_badge")
+    return str(found)
+
+
+def digest_of_pin(stored: str) -> str:
+    """For the log, which vouches for a PIN without holding its hash."""
+    return hashlib.sha256(stored.encode()).hexdigest()[:32]
+
+
+def digest_of_badge(badge_print: bytes | None) -> str:
+    """For the log, in the same way; empty for a person without a badge."""
+    return "" if badge_print is None else hashlib.sha256(badge_print).hexdigest()[:32]
+
+
+def add(
+    setup: Setup,
+    name: str,
+    role: Role,
+    pin: Secret,
+    *,
+    by: Person | None,
+    badge: Secret | None = None,
+) -> Person:
+    """Name somebody, or give a known one a new role, PIN or badge.
 
     The first person must be an admin and needs nobody's leave (``by`` None); after that an admin
-    adds. Raises ``UsageError``: ``ledger.bad_pin``, ``first_is_admin``, ``not_allowed``.
+    adds. Without ``badge`` a known one's stays. Raises ``UsageError``: ``ledger.bad_pin``,
+    ``bad_badge``, ``badge_taken``, ``first_is_admin``, ``not_allowed``.
     """
     name = name.strip()
+    if badge is not None and len(badge) < _SHORTEST_BADGE:
+        raise UsageError("ledger.bad_badge", least=_SHORTEST_BADGE)
     if len(pin) < _SHORTEST_PIN or not name:
         raise UsageError("ledger.bad_pin", least=_SHORTEST_PIN)
     stored = _hash(pin)
@@ -112,15 +149,35 @@ def add(setup: Setup, name: str, role: Role, pin: Secret, *, by: Person | None) 
             raise UsageError("ledger.not_allowed", name="nobody", act="person add", who="admin")
         else:
             require(conn, setup, by, Who.ADMIN, "person add")
-        values = {"role": role, "pin": stored, "failures": 0, "until": None}
+        badge_print = _badge_of(conn, setup, name, badge)
+        values = {
+            "role": role, "pin": stored, "failures": 0, "until": None, "badge": badge_print
+        }  # fmt: skip
         changed = conn.execute(sa.update(person).where(person.c.name == name).values(values))
         if not changed.rowcount:
             conn.execute(sa.insert(person), {"name": name, "since": setup.now(), **values})
-        facts = {"name": name, "role": role.value}
+        facts = {
+            "name": name, "role": role.value, "pin": digest_of_pin(stored),
+            "badge": digest_of_badge(badge_print),
+        }  # fmt: skip
         append(conn, setup, Entry("person", operator=by.name if by else name, facts=facts))
         return Person(name, role)
 
     return setup.db.write(work)
+
+
+def _badge_of(conn: sa.Connection, setup: Setup, name: str, badge: Secret | None) -> bytes | None:
+    """Fingerprint of the new badge, or of the one before."""
+    if badge is None:
+        known = sa.select(person.c.badge).where(person.c.name == name)
+        return conn.execute(known).scalar_one_or_none()
+    wanted = setup.vault.print_of_badge(badge)
+    owner = conn.execute(
+        sa.select(person.c.name).where(person.c.badge == wanted, person.c.name != name)
+    ).scalar_one_or_none()
+    if owner is not None:
+        raise UsageError("ledger.badge_taken", name=owner)
+    return wanted
 
 
 def remove(setup: Setup, name: str, *, by: Person) -> None:

@@ -4,6 +4,7 @@ import sqlalchemy as sa
 
 from eol_inject.errors import UnitError
 from eol_inject.ledger import identity
+from eol_inject.ledger.chain import Setup
 from eol_inject.ledger.schema import binding, identifier, token
 from eol_inject.unit import Identifier, Unit
 
@@ -32,7 +33,9 @@ def move_binding(conn: sa.Connection, which: Identifier, to: Identifier) -> None
     conn.execute(sa.update(binding).where(_live(which)).values(value=to.value))
 
 
-def move_identifier(conn: sa.Connection, which: Identifier, to: Identifier, *, at: str) -> int:
+def move_identifier(
+    conn: sa.Connection, setup: Setup, which: Identifier, to: Identifier, *, by: str
+) -> int:
     """``which`` names the unit ``to`` from now on; the answer is that unit's id.
 
     ``which`` may be known only by the tokens that were made for it, as a number on a housing is
@@ -45,10 +48,10 @@ def move_identifier(conn: sa.Connection, which: Identifier, to: Identifier, *, a
         bound = conn.execute(sa.select(binding.c.token).where(_live(which))).first()
         if bound is None:
             raise UnitError("ledger.nothing_bound", which=str(which))
-        return identity.find_or_add(conn, Unit(to, (which,)), now=at)
+        return identity.find_or_add(conn, setup, Unit(to, (which,)), by=by)
     if row.is_primary:
         raise UnitError("ledger.primary_stays", which=str(which))
-    target = identity.find_or_add(conn, Unit(to), now=at)
+    target = identity.find_or_add(conn, setup, Unit(to), by=by)
     if any(one.kind == which.kind for one in identity.identifiers(conn, target)):
         raise UnitError("ledger.identity_contradicts", given=str(which), known=str(to))
     conn.execute(sa.update(identifier).where(this).values(unit=target))

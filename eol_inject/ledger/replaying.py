@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 import sqlalchemy as sa
 
-from eol_inject.errors import StationError, UnitError
+from eol_inject.errors import Param, StationError, UnitError
 from eol_inject.ledger import cloud, identity, people, settling
 from eol_inject.ledger.chain import Entry, Setup, append, head
 from eol_inject.ledger.model import Hold, LabelState
@@ -187,7 +187,7 @@ class _Replay:
         """None where its identifiers name several units by now."""
         unit = Unit(handed.unit[0], handed.unit[1:])
         try:
-            return identity.find_or_add(self.conn, unit, now=self.setup.now())
+            return identity.find_or_add(self.conn, self.setup, unit, by=self.entry.operator)
         except UnitError:
             return None
 
@@ -206,7 +206,9 @@ class _Replay:
 
     def _revoke(self, token_id: int, handed: Handed) -> None:
         self._set(token_id, "revoked")
-        facts = {"set_aside": str(handed.unit[0]) if handed.unit else ""}
+        facts: dict[str, Param] = {
+            "set_aside": str(handed.unit[0]) if handed.unit else "", "revoked": 1
+        }  # fmt: skip
         append(self.conn, self.setup, replace(self.entry, token=token_id, facts=facts))
 
     def _to_do(self, token_id: int) -> None:
@@ -234,7 +236,7 @@ class _Replay:
         reserved = replace(
             self.entry, act=Act.RESERVE.value, unit=place.unit, token=place.token,
             assignment=int(added), source=State.AVAILABLE, target=State.RESERVED,
-            facts={"replay": handed.head.seq},
+            facts={"replay": handed.head.seq, "role": handed.role},
         )  # fmt: skip
         append(self.conn, self.setup, reserved)
         # `writing`, since the unit may hold it already: nobody else ever gets it.

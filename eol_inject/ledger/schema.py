@@ -11,7 +11,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
 
-REVISION: Final = "0002"
+REVISION: Final = "0003"
 """The newest migration; kept here so that opening a current ledger need not load Alembic."""
 
 _tables: Final = sa.MetaData()
@@ -210,6 +210,7 @@ person: Final = _table(
     _column("failures", _number),
     _column("since", _text),
     _column("until", _text),
+    _column("badge", _bytes),
 )
 
 transition: Final = _table(
@@ -251,7 +252,7 @@ INDEXES: Final = (
     "identifier_one_of_a_kind", "token_auth", "token_claim", "token_pool", "binding_one_token",
     "attempt_unit", "assignment_one_unit_a_token", "assignment_one_live_a_role", "event_chain",
     "event_unit", "todo_open", "label_code", "label_one_a_copy", "label_one_live_a_kind",
-    "label_one_waiting_a_printer", "label_batch",
+    "label_one_waiting_a_printer", "label_batch", "person_badge",
 )  # fmt: skip
 """Indexes, most of them rules: what must be there once only."""
 

@@ -92,6 +92,10 @@ class Vault:
         """Fingerprint of the QR token alone: with ``+orgId`` or without, it is the same code."""
         return self._print(b"claim:" + claim.reveal().partition("+")[0].encode())
 
+    def print_of_badge(self, badge: Secret) -> bytes:
+        """Fingerprint of what a person's badge says."""
+        return self._print(b"badge:" + badge.reveal().encode())
+
     def print_of_content(
         self,
         claim_print: bytes | None,

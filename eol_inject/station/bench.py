@@ -34,6 +34,14 @@ class Confirm(StrEnum):
         return self in {Confirm.SCAN, Confirm.PAIR}
 
 
+def awake_or_not() -> float:
+    """Seconds that never go back, and go on while the computer sleeps, where the system counts
+    them: a lease does not wait for a station that was asleep (clock_gettime(2), CLOCK_BOOTTIME)."""
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.monotonic()
+
+
 @dataclass(frozen=True, slots=True)
 class Bench:
     """The open ends of a station and what it makes. Nothing in it changes during a run."""
@@ -57,7 +65,7 @@ class Bench:
     """Who is asked what only a person can see."""
     label_later: bool = False
     """Units stay verified: their labels come from sheets."""
-    clock: Callable[[], float] = time.monotonic
+    clock: Callable[[], float] = field(default=awake_or_not)
     """Seconds that never go back."""
     today: Callable[[], date] = lambda: datetime.now(UTC).astimezone().date()
     """For the date on the label: the station's own day."""

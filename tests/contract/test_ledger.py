@@ -104,7 +104,10 @@ def test_every_step_asked_twice_happens_once(ledger):
         step()
         step()
     acts = [e.act for e in ledger.show(mac(1)).events]
-    assert acts == ["reserve", "begin", "written", "prove", "label", "close", "attempt"]
+    assert acts == [
+        "identified", "attempt_begun",
+        "reserve", "begin", "written", "prove", "label", "close", "attempt",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

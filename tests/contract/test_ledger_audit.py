@@ -10,7 +10,7 @@ from eol_inject.errors import EolError
 from eol_inject.events import Outcome
 from eol_inject.ledger import restore_ledger
 from eol_inject.ledger.audit import read_anchors, write_anchor
-from eol_inject.ledger.schema import INDEXES, RULES
+from eol_inject.ledger.schema import INDEXES, RULES, TABLES
 from tests.support.ledger import KEYS, begin, fill, mac, reserve, run_to
 
 
@@ -33,18 +33,22 @@ def tamper(ledger, *statements):
     engine = ledger._setup.db.engine  # behind the face, as a tamperer works
     with engine.connect() as conn:
         if engine.dialect.name == "sqlite":
+            raw = conn.connection.driver_connection  # before BEGIN: within, the pragma does nothing
+            raw.execute("PRAGMA foreign_keys=OFF")
             rows = conn.exec_driver_sql(
                 "SELECT name, sql FROM sqlite_master WHERE type='trigger'"
             ).all()
             off = [f"DROP TRIGGER {name}" for name, _ in rows]
             on = [text for _, text in rows]
         else:
-            tables = ("event", "assignment", "token", "attempt", "meta", "transition")
+            tables = [table.name for table in TABLES]
             off = [f"ALTER TABLE {table} DISABLE TRIGGER ALL" for table in tables]
             on = [f"ALTER TABLE {table} ENABLE TRIGGER ALL" for table in tables]
         for statement in (*off, *statements, *on):
-            conn.execute(sa.text(statement))
+            conn.execute(sa.text(statement) if isinstance(statement, str) else statement)
         conn.commit()
+        if engine.dialect.name == "sqlite":
+            raw.execute("PRAGMA foreign_keys=ON")
 
 
 def found(ledger, anchors=()):
