@@ -27,7 +27,7 @@ from eol_inject.image.spec import (
     templates,
 )
 from eol_inject.label.spec import LabelSpec
-from eol_inject.ledger.spec import ProductSpec
+from eol_inject.ledger.spec import LimitsSpec, ProductSpec
 from eol_inject.tokens.spec import FieldSpec
 from eol_inject.verify.spec import (
     Blnkopt,
@@ -63,6 +63,7 @@ class ProfileSpec(specs.Spec):
     )
     label: LabelSpec | None = None
     boot: BootSpec | None = None
+    limits: LimitsSpec = LimitsSpec()
 
     @model_validator(mode="after")
     def _regions_fit_together(self) -> Self:

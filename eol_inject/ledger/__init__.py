@@ -28,6 +28,7 @@ from eol_inject.ledger.model import (
     Reserved,
     Standing,
     Todo,
+    Tried,
     UnitRecord,
 )
 from eol_inject.ledger.transitions import HOLDS, LIVE, TRANSITIONS, WRITTEN_TO, Act, State
@@ -106,5 +107,5 @@ __all__ = [
     "HOLDS", "LIVE", "SCHEMES", "TRANSITIONS", "WRITTEN_TO", "Act", "AssignmentRecord",
     "AttemptRecord", "CopyRecord", "CopyState", "Count", "Cycle", "CycleFacts", "EventRecord",
     "Hold", "Holder", "ImportResult", "Info", "Keys", "Kind", "LabelState", "Ledger", "Lot",
-    "Reserved", "Standing", "State", "Todo", "UnitRecord", "open_ledger", "restore_ledger",
+    "Reserved", "Standing", "State", "Todo", "Tried", "UnitRecord", "open_ledger", "restore_ledger",
 ]  # fmt: skip

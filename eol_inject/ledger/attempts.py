@@ -10,8 +10,9 @@ import sqlalchemy as sa
 from eol_inject.errors import Param
 from eol_inject.events import Outcome
 from eol_inject.ledger.chain import Entry, Setup, append, digest_of_row
-from eol_inject.ledger.model import CycleFacts
-from eol_inject.ledger.schema import attempt
+from eol_inject.ledger.model import CycleFacts, Tried
+from eol_inject.ledger.schema import attempt, event
+from eol_inject.ledger.transitions import Act
 from eol_inject.unit import Proof
 
 if TYPE_CHECKING:
@@ -90,6 +91,39 @@ def _tell(
         facts={**facts, "row": digest_of_row(row)},
     )
     append(conn, setup, entry)
+
+
+def at_slot(conn: sa.Connection, station: str, slot: str, count: int) -> tuple[Tried, ...]:
+    """The last ``count`` attempts that ended in a slot, newest first."""
+    rows = conn.execute(
+        sa.select(attempt.c.unit, attempt.c.outcome, attempt.c.code)
+        .where(attempt.c.station == station, attempt.c.slot == slot, attempt.c.outcome.is_not(None))
+        .order_by(attempt.c.n.desc())
+        .limit(count)
+    )
+    return tuple(Tried(row.unit, row.outcome, row.code) for row in rows)
+
+
+def of_unit(conn: sa.Connection, unit: int, count: int) -> tuple[Tried, ...]:
+    """The unit's attempts since somebody did something about it by name, newest first."""
+    rows = conn.execute(
+        sa.select(event.c.act, event.c.attempt, event.c.facts)
+        .where(event.c.unit == unit, event.c.act.in_((*_BY_NAME, "attempt")))
+        .order_by(event.c.id.desc())
+        .limit(count)
+    )
+    found: list[Tried] = []
+    for row in rows:
+        if row.act == "attempt":
+            said = json.loads(row.facts)
+            found.append(Tried(unit, said["outcome"], said["code"]))
+        elif row.attempt is None:
+            break
+    return tuple(found)
+
+
+_BY_NAME: Final = (Act.CLEAR, Act.REINJECT, Act.REPLACE, Act.RELEASE)
+"""After these a unit starts anew; a cycle that clears its own quarantine has an attempt's id."""
 
 
 def port(conn: sa.Connection, which: str) -> str:

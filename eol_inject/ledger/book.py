@@ -44,6 +44,7 @@ from eol_inject.ledger.model import (
     Info,
     Lot,
     Todo,
+    Tried,
     UnitRecord,
 )
 from eol_inject.ledger.people import Person, Role
@@ -136,6 +137,11 @@ class Ledger:
             return held.attempt
 
         return setup.db.write(work)
+
+    def tried_at(self, slot: str, count: int) -> tuple[Tried, ...]:
+        """The last ``count`` attempts that ended in this station's slot, newest first."""
+        station = self._setup.info.station
+        return self._setup.db.read(lambda conn: attempts.at_slot(conn, station, slot, count))
 
     def look_up(self, auth: AuthToken) -> Holder | None:
         """Whose token this is, by its fingerprint; None for one the ledger never saw."""

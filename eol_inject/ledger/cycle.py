@@ -12,7 +12,7 @@ from eol_inject.ledger import attempts, draw, identity, lease
 from eol_inject.ledger.chain import Entry, Head, Setup, append
 from eol_inject.ledger.labels import Labels
 from eol_inject.ledger.lease import LEASE_S, Holding
-from eol_inject.ledger.model import CycleFacts, Hold, LabelState, Reserved, Standing
+from eol_inject.ledger.model import CycleFacts, Hold, LabelState, Reserved, Standing, Tried
 from eol_inject.ledger.moves import Place, move
 from eol_inject.ledger.prepared import Prepared
 from eol_inject.ledger.proving import read_back_of
@@ -67,6 +67,23 @@ class Cycle:
         """The physical labels of the token that was reserved."""
         entry = Entry("label", operator=self._held.operator, attempt=self._held.attempt)
         return Labels(self._setup, self._place, entry)
+
+    def tried(self, count: int) -> tuple[Tried, ...]:
+        """This unit's attempts since somebody acted on it by name, newest first."""
+        unit = self._held.unit
+        return self._setup.db.read(lambda conn: attempts.of_unit(conn, unit, count))
+
+    def block(self, why: str) -> bool:
+        """Stop the unit until a person has looked; whether nobody had stopped it yet."""
+
+        def work(conn: sa.Connection) -> bool:
+            stopped = hold(conn, self._held.unit, why)
+            if stopped:
+                entry = self._entry("limit", reason=why, facts={"hold": Hold.BLOCKED})
+                append(conn, self._setup, entry)
+            return stopped
+
+        return self._setup.db.write(work)
 
     def standing(self) -> Standing:
         """How the ledger sees the unit; asks nothing and changes nothing."""

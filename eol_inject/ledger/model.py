@@ -81,6 +81,16 @@ class CycleFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Tried:
+    """One attempt that ended, as far as limits ask."""
+
+    unit: int | None
+    """None where it ended before the identity was known."""
+    outcome: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """How the ledger sees a unit before anything is reserved."""
 

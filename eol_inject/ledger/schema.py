@@ -253,6 +253,7 @@ INDEXES: Final = (
     "attempt_unit", "assignment_one_unit_a_token", "assignment_one_live_a_role", "event_chain",
     "event_unit", "todo_open", "label_code", "label_one_a_copy", "label_one_live_a_kind",
     "label_one_waiting_a_printer", "label_batch", "person_badge",
+    "attempt_slot",
 )  # fmt: skip
 """Indexes, most of them rules: what must be there once only."""
 

@@ -1,4 +1,4 @@
-"""What a profile says to the ledger: the ``[product]`` table and the role of its token."""
+"""What a profile says to the ledger: ``[product]``, the role of its token, and ``[limits]``."""
 
 from pydantic import Field
 
@@ -13,3 +13,18 @@ class ProductSpec(Spec):
     name: str = Field(min_length=1, max_length=80, description="Its name, on labels")
     organization: int | None = Field(None, ge=1, description="The orgId its tokens must have")
     role: str = Field(SELF_ROLE, pattern=r"[a-z][a-z0-9_-]{0,30}", description="Role of the token")
+
+
+class LimitsSpec(Spec):
+    """When to stop trying; 0 never stops."""
+
+    attempts_per_unit: int = Field(
+        5, ge=0, le=100, description="Failed attempts in a row after which a unit is blocked"
+    )
+    equal_failures: int = Field(
+        3,
+        ge=0,
+        le=100,
+        description="Units in a row that fail alike, after which their slot is blocked until a "
+        "known good unit passes there",
+    )

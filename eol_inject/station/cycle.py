@@ -12,7 +12,7 @@ from eol_inject.errors import EolError, StationError, StoppedError, UnitError
 from eol_inject.events import Step
 from eol_inject.ledger import Cycle, Hold, Reserved, Standing, State
 from eol_inject.report import CycleRecord
-from eol_inject.station import labelling, preflight, rework
+from eol_inject.station import labelling, limits, preflight, rework
 from eol_inject.station.attempt import Attempt
 from eol_inject.station.bench import Bench
 from eol_inject.station.resume import Next, decide
@@ -36,12 +36,29 @@ def run_cycle(bench: Bench, *, slot: str, port: str) -> CycleRecord:
         error = StoppedError("station.interrupted")
     except Exception as bug:  # noqa: BLE001  # one of the two places that turn errors into outcomes
         error = StationError("station.internal", kind=type(bug).__name__, where=_where(bug))
+    if error is not None:
+        _limit(bench, attempt, error)
     return attempt.finish(error)
+
+
+def _limit(bench: Bench, attempt: Attempt, error: EolError) -> None:
+    """A unit that fails too often in a row is blocked."""
+    if attempt.cycle is None:
+        return
+    try:
+        why = limits.block_unit(bench, attempt.cycle, error)
+    except EolError as unrecorded:
+        attempt.teller.note(unrecorded.code, f"Not blocked: {unrecorded}")
+        return
+    if why:
+        blocked = UnitError("station.unit_limit", why=why)
+        attempt.teller.note(blocked.code, f"{blocked} {blocked.hint}")
 
 
 def _cycle(bench: Bench, attempt: Attempt) -> None:
     step = attempt.teller.step
     preflight.ready(bench, attempt.port, attempt.teller.slot)
+    blocked = limits.blocked_slot(bench, attempt.teller.slot)
     with bench.way.open(attempt.port) as hand:
         with step(Step.IDENTIFY):
             identity = hand.identify()
@@ -50,6 +67,8 @@ def _cycle(bench: Bench, attempt: Attempt) -> None:
         labelling.one_at_a_time(bench, identity.unit)
         cycle = attempt.take(identity.unit)
         standing = cycle.standing()
+        if blocked is not None and standing.state is not State.CLOSED:
+            raise blocked
         with step(Step.INSPECT):
             going_on = _inspect(bench, attempt, hand, cycle, standing)
         with step(Step.RESERVE):

@@ -301,6 +301,7 @@ def test_a_ledger_of_before_labels_is_brought_up(tmp_path):
     with sqlite3.connect(tmp_path / "ledger.db") as raw:
         raw.execute("DROP TABLE label")
         raw.execute("DROP INDEX person_badge")
+        raw.execute("DROP INDEX attempt_slot")
         raw.execute("ALTER TABLE person DROP COLUMN badge")
         raw.execute("UPDATE schema_version SET version_num='0001'")
     raw.close()
