@@ -26,9 +26,10 @@ for _command in rework.COMMANDS:
 
 @unit.command()
 @click.argument("which", metavar="IDENTIFIER|-")
+@click.option("--log", is_flag=True, help="Also what its console said after the last write.")
 @json_option
 @with_workplace
-def show(workplace: Workplace, *, which: str, as_json: bool) -> Answer:
+def show(workplace: Workplace, *, which: str, log: bool, as_json: bool) -> Answer:
     """Show a unit's tokens, attempts and events.
 
     IDENTIFIER is a MAC, a serial number, or KIND:VALUE. With - one line is read from standard
@@ -36,7 +37,7 @@ def show(workplace: Workplace, *, which: str, as_json: bool) -> Answer:
     """
     with closing(workplace.open_ledger()) as ledger:
         found = ledger.show(which_unit(which, ledger))
-    return Answer(data=_json(found), lines=_words(found))
+    return Answer(data=_json(found), lines=[*_words(found), *(_log(found) if log else [])])
 
 
 def _json(found: "UnitRecord") -> dict[str, Any]:
@@ -61,6 +62,13 @@ def _plain(record: Any) -> dict[str, Any]:
         else value
         for name, value in ((name, getattr(record, name)) for name in record.__dataclass_fields__)
     }
+
+
+def _log(found: "UnitRecord") -> list[str]:
+    for one in reversed(found.attempts):
+        if one.log:
+            return ["", f"What it said at {one.ended_at} (tokens hidden):", one.log]
+    return ["", "No attempt has a boot log: the profile has no [boot], or none got that far."]
 
 
 def _words(found: "UnitRecord") -> list[str]:

@@ -239,6 +239,8 @@ class AttemptRecord:
     proof: str
     facts: CycleFacts
     times: Mapping[str, float]
+    log: str = ""
+    """What the unit's console said after the write, tokens hidden."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -247,6 +247,7 @@ def _attempt(row: Found) -> AttemptRecord:
         proof=row.proof,
         facts=attempts.from_text(row.facts),
         times=json.loads(row.times),
+        log=row.detail,
     )
 
 

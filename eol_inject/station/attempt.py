@@ -31,6 +31,8 @@ class Attempt:
     good: bool = False
     """All that was asked of the unit was answered: what is missing now is a label or a record."""
     state: str = ""
+    boot_log: str = ""
+    """What the unit's console said after the write, tokens hidden."""
     label: str = ""
     label_id: str = ""
     """Id and copy of the last label."""
@@ -61,6 +63,10 @@ class Attempt:
         for note in identity.notes:
             if note not in self.teller.notes:
                 self.teller.note("device.note", note)
+
+    def heard(self, log: str) -> None:
+        """Keep what the unit said when it started."""
+        self.boot_log = log
 
     def take(self, unit: Unit) -> Cycle:
         """The unit's lease: from here on its attempt is the ledger's."""
@@ -130,6 +136,7 @@ class Attempt:
             self.cycle.end(
                 outcome,
                 code,
+                detail=self.boot_log,
                 proof=self.proven.proof if self.proven else None,
                 facts=self.facts,
                 times=times,

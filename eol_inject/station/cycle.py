@@ -86,7 +86,7 @@ def _cycle(bench: Bench, attempt: Attempt) -> None:
             attempt.state = State.VERIFIED
         if bench.profile.spec.boot is not None:
             with step(Step.BOOT_CHECK):
-                hand.boot_check()
+                hand.boot_check(attempt.heard)
         with step(Step.IDENTIFY_AGAIN):
             # device.unit_changed unless it is still the same (line-failures 10)
             attempt.identified_again(hand.identify())

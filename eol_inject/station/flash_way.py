@@ -117,11 +117,11 @@ class FlashAtHand:
         auth = content.read_back(self._product, self._device, self._known, expected)
         return auth, Proof.READ_BACK
 
-    def boot_check(self) -> None:
+    def boot_check(self, keep: Callable[[str], None]) -> None:
         """Reset into the application and listen."""
         spec = self._product.profile.spec.boot
         if spec is not None:
-            boot_check.run(self._device, spec, self._known.unit)
+            boot_check.run(self._device, spec, self._known.unit, keep)
 
     @property
     def _known(self) -> Identity:

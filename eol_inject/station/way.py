@@ -5,6 +5,7 @@ chip's boot loader, an external programmer, the console of a running firmware. A
 for a run (``open_bench``); it takes one unit after another in hand.
 """
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -64,8 +65,11 @@ class AtHand(Protocol):
         """The token that the unit will use, and how that is known."""
         ...
 
-    def boot_check(self) -> None:
-        """Whether the unit's own firmware starts, where the profile asks for it."""
+    def boot_check(self, keep: Callable[[str], None]) -> None:
+        """Whether the unit's own firmware starts, where the profile asks for it.
+
+        ``keep`` is given what its console said, tokens hidden.
+        """
         ...
 
     def __enter__(self) -> Self: ...
