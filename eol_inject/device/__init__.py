@@ -6,7 +6,7 @@ loads neither esptool nor pyserial.
 
 import importlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from types import TracebackType
 from typing import Final, Protocol, Self, cast
 
@@ -48,8 +48,13 @@ class Device(Protocol):
         unit: Unit,
         blocks: Sequence[tuple[int, bytes]],
         progress: ByteProgress | None = None,
+        *,
+        common: Container[int] = frozenset(),
     ) -> None:
         """Write whole 4 KiB sectors at their flash addresses, in any order, none overlapping.
+
+        ``common``: addresses of the blocks that every unit gets alike, without a secret; what was
+        made of them for one unit may be kept for the next.
 
         The identity is read again before the first byte and after the last: ``unit_changed``
         (``StationError``) unless it is ``unit``. Each run of neighbouring sectors is hashed by the

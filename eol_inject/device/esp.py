@@ -1,7 +1,7 @@
 """The one adapter to esptool: an ESP chip behind a port, as a ``Device``."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -124,9 +124,11 @@ class EspDevice:
         unit: Unit,
         blocks: Sequence[tuple[int, bytes]],
         progress: ByteProgress | None = None,
+        *,
+        common: Container[int] = frozenset(),
     ) -> None:
         """Whole sectors, hashed by the chip, the identity read before and after."""
-        runs = coalesce(blocks)
+        runs = coalesce(blocks, common)
         tally = _Tally(sum(len(run.data) for run in runs), progress)
         with hearing(Ear(self._note, tally.part)):
             esp = self._link.flash()
@@ -135,7 +137,7 @@ class EspDevice:
             with self._changing(esp, unit):
                 for run in runs:
                     tally.begin(len(run.data))
-                    esp_flash.write(esp, run)
+                    esp_flash.write(esp, run, tally.part, self._note)
                     self._log(f"wrote {len(run.data)} bytes at {run.address:#x}")
         tally.begin(0)
 

@@ -1,10 +1,12 @@
 """Flash of a connected ESP chip: read, hash, write, erase. The chip is asked, never trusted."""
 
 import hashlib
+from collections.abc import Callable
 from typing import Any, Final
 
 from eol_inject.chips import SECTOR
 from eol_inject.device.esp_lib import FatalError, ReadingsDifferError, cmds
+from eol_inject.device.packing import PACKER
 from eol_inject.device.runs import Run
 from eol_inject.errors import UnitError
 from eol_inject.events import ByteProgress
@@ -38,14 +40,51 @@ def md5(esp: Any, address: int, size: int) -> str:
     return str(esp.flash_md5sum(address, size)).lower()
 
 
-def write(esp: Any, run: Run) -> None:
+def write(esp: Any, run: Run, part: Callable[[float], None], note: Callable[[str], None]) -> None:
     """One run of whole sectors, erased, written and hashed by the chip.
 
-    A call of its own for each run: one part that cannot be compressed would switch compression
-    off for all that follow in the same call.
+    The short way sends what was compressed once for all units; where the stub does not take it, or
+    there is none, or compressing gains nothing, esptool's own way does the same. ``part`` is told
+    the fraction that is sent, before each block: what it raises stops the write there.
 
     Raises ``UnitError("device.md5_mismatch")`` with the address of the first sector that differs.
     """
+    packed = PACKER.pack(run.pieces) if esp.IS_STUB and run.pieces else run.data
+    if len(packed) < len(run.data) and _begun(esp, run, len(packed), note):
+        _send(esp, run, packed, part)
+        require_hash(esp, run)
+        return
+    _ordinarily(esp, run)
+
+
+def _begun(esp: Any, run: Run, size: int, note: Callable[[str], None]) -> bool:
+    """Whether the stub takes a compressed run; nothing is written before its first block."""
+    try:
+        esp.flash_defl_begin(len(run.data), size, run.address)
+    except FatalError:
+        note("the short way to write was refused, took esptool's own")
+        return False
+    return True
+
+
+def _send(esp: Any, run: Run, packed: bytes, part: Callable[[float], None]) -> None:
+    size = int(esp.FLASH_WRITE_SIZE)
+    patience = _LEAST_S + _WRITE_S_PER_MB * len(run.data) / 1e6
+    for number, at in enumerate(range(0, len(packed), size)):
+        part(at / len(packed))
+        esp.flash_defl_block(packed[at : at + size], number, timeout=patience)
+    # The stub answers a block before it is in the flash; this is answered once the last one is.
+    esp.flash_defl_finish(reboot=False, timeout=patience)
+
+
+_LEAST_S: Final = 3.0
+_WRITE_S_PER_MB: Final = 40.0
+"""How long a stub may erase and program: esptool's own ERASE_WRITE_TIMEOUT_PER_MB."""
+
+
+def _ordinarily(esp: Any, run: Run) -> None:
+    """esptool's own way. A call of its own for each run: one part that cannot be compressed would
+    switch compression off for all that follow in the same call."""
     differs = False
     try:
         cmds.write_flash(esp, [(run.address, bytes(run.data))], **_KEEP)

@@ -31,7 +31,11 @@ def read_facts(esp: Any, *, expected: str) -> Facts:
     chip = plain_name(esp.CHIP_NAME)
     if chip != expected:
         raise UnitError("device.wrong_chip", expected=expected, found=chip)
-    security = agreed(lambda: read_security(esp))
+    security = read_security(esp)
+    if security.any or not esp.SECURITY_INFO_SUPPORTED:
+        # the chip's report and its registers are two readings already, and either one counts: only
+        # a bit that says something, or has no second witness, is asked for again
+        security = agreed(lambda: read_security(esp))
     if security.secure_download:
         security.refuse_if_secured()
     return Facts(agreed(lambda: read_unit(esp)), chip, _revision(esp), security)

@@ -5,6 +5,8 @@ from esptool 5.6.0.
 """
 
 import os
+import struct
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -40,6 +42,7 @@ def _pinned_settings() -> Iterator[None]:
 with _pinned_settings():
     from esptool import cmds, loader, reset
     from esptool.logger import TemplateLogger, log
+    from esptool.targets import CHIP_DEFS
     from esptool.util import FatalError, flash_size_bytes, strip_chip_name
 
 __all__ = [
@@ -47,8 +50,10 @@ __all__ = [
     "FatalError",
     "ReadingsDifferError",
     "agreed",
+    "change_baud",
     "check_settings",
     "cmds",
+    "connect",
     "flash_bytes",
     "hearing",
     "loader",
@@ -86,6 +91,30 @@ def check_settings() -> None:
         raise StationError("device.esptool_settings", keys=", ".join(foreign))
 
 
+def connect(port: Any, chip: str, *, baud: int, before: str, attempts: int) -> Any:
+    """The ROM loader of ``chip``, taken at the profile's word and asked only whether it is one.
+
+    ``detect_chip`` asks every kind of question first, and an ESP32 that does not know one answers
+    after 0.2 s. None where the chip does not say that it is what it should be: then it has to be
+    asked that way. Raises as ``detect_chip`` does.
+    """
+    esp = CHIP_DEFS[chip](port, baud, trace_enabled=False)
+    esp.connect(before, attempts, detecting=True, warnings=False)
+    try:
+        if esp.USES_MAGIC_VALUE:
+            known = esp.read_reg(esp.CHIP_DETECT_MAGIC_REG_ADDR) == esp.MAGIC_VALUE
+        else:
+            info = esp.get_security_info(cache=False)
+            esp.secure_download_mode = info["parsed_flags"]["SECURE_DOWNLOAD_ENABLE"]
+            known = info["chip_id"] == esp.IMAGE_CHIP_ID
+    except FatalError:
+        return None
+    if not known:
+        return None
+    esp._post_connect()  # noqa: SLF001  # what `connect` does by itself after its own questions
+    return esp
+
+
 def plain_name(chip: str) -> str:
     """``ESP32-C3`` → ``esp32c3``."""
     return str(strip_chip_name(chip))
@@ -100,10 +129,53 @@ def pulse_reset(port: Any) -> None:
     reset.HardReset(port)()
 
 
-def flash_bytes(esp: Any) -> int | None:
-    """Bytes of the flash by its id; None where the id is not known."""
-    agreed(lambda: esp.flash_id(cache=False))
-    size = cmds.detect_flash_size(esp)
+def change_baud(esp: Any, port: Any, baud: int) -> None:
+    """Both ends to ``baud``, with a pause that a stub needs and no longer: esptool waits 50 ms for
+    noise to pass. Whether it went well the caller's next question tells.
+
+    Raises ``FatalError`` where the port does not know the rate.
+    """
+    now = port.baudrate if esp.IS_STUB else 0
+    esp.command(esp.ESP_CMDS["CHANGE_BAUDRATE"], struct.pack("<II", baud, now))
+    try:
+        port.baudrate = baud
+    except OSError:
+        raise FatalError(f"Failed to set baud rate {baud}.") from None
+    time.sleep(_BAUD_PAUSE_S)
+    esp.flush_input()
+
+
+_BAUD_PAUSE_S: Final = 0.01
+
+_XMC: Final = 0x20
+"""Manufacturer whose chips may not have started up right; esptool's attach mends that."""
+
+
+def flash_bytes(esp: Any, expected: int) -> int | None:
+    """Bytes of the flash by its id; None where the id is not known.
+
+    The stub attaches the flash by itself, so esptool's own attach (57 round trips) is left to the
+    ROM loader, and to chips of a maker that need its start-up. One reading is enough where it says
+    what is ``expected``; a damaged answer would say anything else.
+    """
+    if not esp.IS_STUB or _manufacturer(esp) in {None, _XMC}:
+        cmds.attach_flash(esp)
+    found = _bytes_of(cmds.detect_flash_size(esp))
+    if found != expected:
+        agreed(lambda: esp.flash_id(cache=False))
+        found = _bytes_of(cmds.detect_flash_size(esp))
+    return found
+
+
+def _manufacturer(esp: Any) -> int | None:
+    """None where the flash did not answer: then esptool's own way looks for the reason."""
+    try:
+        return int(esp.flash_id(cache=False)) & 0xFF
+    except FatalError:
+        return None
+
+
+def _bytes_of(size: str | None) -> int | None:
     return None if size is None else int(flash_size_bytes(size))
 
 

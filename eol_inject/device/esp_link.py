@@ -7,9 +7,10 @@ after one must be the unit from before. Nothing here is ever used inside a write
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
+from eol_inject import chips
 from eol_inject.device.esp_errors import CHIP_ERRORS, slower_may_help
 from eol_inject.device.esp_guard import Facts, read_facts, require_same
-from eol_inject.device.esp_lib import cmds, flash_bytes, pulse_reset
+from eol_inject.device.esp_lib import change_baud, cmds, connect, flash_bytes, pulse_reset
 from eol_inject.device.line import Line
 from eol_inject.device.spec import DeviceSpec
 from eol_inject.errors import StationError, UnitError
@@ -19,6 +20,9 @@ LADDER: Final = (921600, 460800, 230400, 115200)
 
 SAFE_BAUD: Final = LADDER[-1]
 """What every ROM loader syncs at."""
+
+_FAST_ATTEMPTS: Final = 2
+"""Sync attempts at a rate that not every unit syncs at, before the safe one is tried."""
 
 _PROBE_S: Final = 0.5
 """A register is read within microseconds; a garbled answer would be waited for 3 s."""
@@ -49,11 +53,13 @@ class Link:
         self._with_flash = False
         self._use_stub = True
         self._stub_failed = False
-        self._bauds = _ladder(spec) if paced else (spec.first_baud,)
+        self._first = spec.first_baud if paced else SAFE_BAUD
+        """Rate of the next sync."""
+        self._bauds = _ladder(spec) if paced else (SAFE_BAUD,)
         self.facts: Facts | None = None
         self.flash_size = 0
         """Bytes; 0 until the flash was asked."""
-        self.pace = spec.first_baud
+        self.pace = self._first
         """Bits per second that transfers last had."""
 
     @property
@@ -68,8 +74,22 @@ class Link:
 
     def rom(self) -> Facts:
         """What the chip tells by its ROM, with a loader that answers."""
-        if self._esp is None:
+        fresh = self._esp is None
+        if fresh:
             self._esp = self._sync()
+        try:
+            return self._told()
+        except CHIP_ERRORS:
+            if not fresh or self._line.baudrate <= SAFE_BAUD:
+                raise
+            self._note(f"garbled at {self._line.baudrate} baud, tried {SAFE_BAUD}")
+        self.drop()
+        self._first = SAFE_BAUD
+        self._esp = self._sync()
+        return self._told()
+
+    def _told(self) -> Facts:
+        """What the chip says, the first time; after that, whether it is still the same."""
         facts = self.facts
         if facts is None:
             self.facts = facts = read_facts(self._esp, expected=self._spec.chip)
@@ -117,26 +137,32 @@ class Link:
 
     def _sync(self) -> Any:
         """A loader that answers. esptool changes the reset strategy from attempt to attempt."""
-        first = min(self._spec.first_baud, self._bauds[0])
+        first = min(self._first, self._bauds[0])
         if first <= SAFE_BAUD:
             return self._sync_at(first)
         try:
             return self._sync_at(first)
         except CHIP_ERRORS:
             self._note(f"no sync at {first} baud, tried {SAFE_BAUD}")
+            self._first = SAFE_BAUD
         return self._sync_at(SAFE_BAUD)
 
     def _sync_at(self, baud: int) -> Any:
         if not self._line.is_open:  # esptool closes the port when it gives up
             self._settle()
             self._line.open()
-        esp = cmds.detect_chip(
-            self._line,
-            baud,
-            self._spec.before,
-            trace_enabled=False,
-            connect_attempts=self._spec.attempts,
+        attempts = self._spec.attempts if baud <= SAFE_BAUD else _FAST_ATTEMPTS
+        esp = connect(
+            self._line, self._spec.chip, baud=baud, before=self._spec.before, attempts=attempts
         )
+        if esp is None:  # it is another chip, or does not say: esptool's own way finds out which
+            esp = cmds.detect_chip(
+                self._line,
+                baud,
+                self._spec.before,
+                trace_enabled=False,
+                connect_attempts=self._spec.attempts,
+            )
         self._log(f"{esp.CHIP_NAME} answers at {baud} baud")
         return esp
 
@@ -152,6 +178,7 @@ class Link:
             return
         except CHIP_ERRORS:
             self.drop()
+            self._first = SAFE_BAUD
         if self._stub_failed:
             raise StationError("device.stub_failed", chip=self._spec.chip)
         self._stub_failed = True
@@ -167,12 +194,11 @@ class Link:
         # esptool must not reconnect by itself inside a write: it would not look at the MAC again
         esp.WRITE_FLASH_ATTEMPTS = 1
         if self._bauds[0] > self._line.baudrate:
-            esp.change_baud(self._bauds[0])
+            change_baud(esp, self._line, self._bauds[0])
             esp.read_reg(esp.CHIP_DETECT_MAGIC_REG_ADDR, timeout=_PROBE_S)
         self.pace = self._line.baudrate
-        cmds.attach_flash(esp)
-        size = flash_bytes(esp)
-        self.flash_size = self._checked(size)
+        expected = self._spec.flash_size or chips.CHIPS[self._spec.chip].default_flash
+        self.flash_size = self._checked(flash_bytes(esp, expected))
         esp.flash_set_parameters(self.flash_size)
         self._with_flash = True
         self._log(f"{self.flash_size} bytes of flash at {self.pace} baud")

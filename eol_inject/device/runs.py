@@ -4,10 +4,11 @@ An unaligned write erases the rest of its sector silently (seen on emulated mask
 stub mode), so nothing but whole sectors leaves this package.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 from eol_inject.chips import SECTOR
+from eol_inject.device.packing import Piece
 from eol_inject.errors import UnitError, UsageError
 
 
@@ -17,6 +18,8 @@ class Run:
 
     address: int
     data: bytes
+    pieces: tuple[Piece, ...] = ()
+    """The same bytes as the caller gave them, and which of them every unit gets."""
 
     @property
     def end(self) -> int:
@@ -24,8 +27,10 @@ class Run:
         return self.address + len(self.data)
 
 
-def coalesce(blocks: Sequence[tuple[int, bytes]]) -> tuple[Run, ...]:
-    """``blocks`` in order of address, neighbours joined.
+def coalesce(
+    blocks: Sequence[tuple[int, bytes]], common: Container[int] = frozenset()
+) -> tuple[Run, ...]:
+    """``blocks`` in order of address, neighbours joined; ``common``: addresses of every unit's.
 
     Raises ``UsageError("device.not_whole_sectors")`` and ``UsageError("device.overlap")``.
     """
@@ -40,7 +45,14 @@ def coalesce(blocks: Sequence[tuple[int, bytes]]) -> tuple[Run, ...]:
         else:
             runs.append([(address, data)])
         end = address + len(data)
-    return tuple(Run(run[0][0], b"".join(data for _, data in run)) for run in runs)
+    return tuple(
+        Run(
+            run[0][0],
+            b"".join(data for _, data in run),
+            tuple(Piece(data, address in common) for address, data in run),
+        )
+        for run in runs
+    )
 
 
 def whole_sectors(address: int, size: int) -> None:

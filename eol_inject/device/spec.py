@@ -18,7 +18,12 @@ class DeviceSpec(Spec):
         description="flash: firmware and token in one pass; inject: golden image is already there",
     )
     baud: int = Field(921600, ge=9600, le=4_000_000, description="Baud rate for transfers")
-    first_baud: int = Field(115200, ge=9600, le=921600, description="Baud rate of the first sync")
+    first_baud: int = Field(
+        460800,
+        ge=9600,
+        le=921600,
+        description="Baud rate of the first sync; where it fails, 115200 is tried then",
+    )
     flash_size: int | None = Field(None, gt=0, description="Bytes the flash must have")
     before: Literal["default-reset", "usb-reset", "no-reset"] = Field(
         "default-reset", description="How the chip is brought into its bootloader"

@@ -97,9 +97,26 @@ class Firmware:
         """
         if not whole:
             return (tuple(sorted(self._touched(patched).items())),)
-        application = ((self.address, _whole_sectors(patched.data)),)
+        application = self._apart(_whole_sectors(patched.data))
         beside = tuple((block.address, block.data) for block in patched.blocks)
         return tuple(group for group in (self.parts, application, beside) if group)
+
+    @property
+    def common(self) -> frozenset[int]:
+        """Addresses of the blocks in ``groups`` that are the same for every unit."""
+        golden = (span.address for span in self.rest if span.size % SECTOR == 0)
+        return frozenset((*golden, *(address for address, _ in self.parts)))
+
+    def _apart(self, data: bytes) -> tuple[tuple[int, bytes], ...]:
+        """The application, cut where the unit's own sectors begin and end."""
+        end = self.address + len(data)
+        edges = {self.address, end}
+        for at in self.changed:
+            edges |= {at, at + SECTOR}
+        cuts = sorted(edge for edge in edges if self.address <= edge <= end)
+        return tuple(
+            (low, data[low - self.address : high - self.address]) for low, high in pairwise(cuts)
+        )
 
     def expected(self, patched: Patched) -> dict[int, bytes]:
         """What each changed sector must hold, by flash address.

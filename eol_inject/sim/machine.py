@@ -104,6 +104,9 @@ class Machine:
         """Counts resets: what an older era scheduled is void."""
         self._rx_free = 0.0
         self._tx_free = 0.0
+        self._packet = bytearray()
+        """In the USB bridge, not yet a whole packet."""
+        self._packets = 0
         self._resting = False
         """A start that failed is repeated only for an audience."""
         self._start("0x1 (POWERON)", held=config.boot_held)
@@ -220,18 +223,32 @@ class Machine:
         era = self._era
         begin = max(at, self._tx_free, self._outside.now())
         self._tx_free = begin + 10 * len(data) / self.baud
-        early = self._tx_free + self.timing.round_trip_s
-        whole = len(data) // USB_PACKET * USB_PACKET
-        for part, when in (
-            (data[:whole], early),
-            (data[whole:], early + self.timing.latency_timer_s),
-        ):
-            if part:
-                self._outside.call_at(when, lambda part=part: self._deliver(part, era))  # type: ignore[misc]
+        out = self._tx_free + self.timing.round_trip_s
+        self._outside.call_at(out, lambda: self._bridge(data, era))
 
-    def _deliver(self, data: bytes, era: int) -> None:
-        if era == self._era and self.plugged:
-            self._outside.deliver(data)
+    def _bridge(self, data: bytes, era: int) -> None:
+        """The USB bridge passes on whole packets at once; what is left waits for more bytes, or
+        for its latency timer (FTDI AN232B-04, section 3.3). Nothing overtakes anything."""
+        if era != self._era or not self.plugged:
+            return
+        self._packet += data
+        whole = len(self._packet) // USB_PACKET * USB_PACKET
+        if whole:
+            self._outside.deliver(bytes(self._packet[:whole]))
+            del self._packet[:whole]
+        if self._packet:
+            self._packets += 1
+            number = self._packets
+            self._outside.call_at(
+                self._outside.now() + self.timing.latency_timer_s,
+                lambda: self._timer(number, era),
+            )
+
+    def _timer(self, number: int, era: int) -> None:
+        """The latency timer of the last bytes that came has run out."""
+        if era == self._era and self.plugged and number == self._packets and self._packet:
+            self._outside.deliver(bytes(self._packet))
+            self._packet.clear()
 
     def _rates_match(self) -> bool:
         return abs(self.host_baud - self.baud) <= _BAUD_TOLERANCE * self.baud
@@ -260,6 +277,7 @@ class Machine:
         self.mode = Mode.RESET
         self._loader = None
         self._rx_free = self._tx_free = 0.0
+        self._packet.clear()
         self.board.reset()
         self.faults.new_session()
 

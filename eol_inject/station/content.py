@@ -1,6 +1,7 @@
 """What the unit holds, read with verify's readers over the device: before, and after the write."""
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from eol_inject import verify
@@ -31,13 +32,58 @@ class Product:
     """Where the unit's token can be, for verify's readers."""
 
 
-def inspect(product: Product, device: Device, identity: Identity) -> Findings:
+class Thrifty:
+    """A device's flash, with as few bytes over the wire as an honest answer needs.
+
+    Erased sectors, and the product's own files, are known once the chip's MD5 says that they stand
+    there; one question costs less than most answers. Everything else is read. For readers that look
+    before or after a write, never across one.
+    """
+
+    def __init__(self, device: Device, known: Sequence[tuple[int, bytes]] = ()) -> None:
+        self._device = device
+        self._known = known
+        self._seen: dict[tuple[int, int], bool] = {}
+
+    def read(self, address: int, size: int) -> bytes:
+        """As a ``verify.Reader``."""
+        for start, data in self._known:
+            inside = start <= address and address + size <= start + len(data)
+            if inside and self.stands(start, data):
+                return data[address - start : address - start + size]
+        first = address - address % SECTOR
+        last = -(-(address + size) // SECTOR) * SECTOR
+        if all(self.stands(at, _ERASED) for at in range(first, last, SECTOR)):
+            return b"\xff" * size
+        return self._device.read(address, size)
+
+    def stands(self, address: int, data: bytes) -> bool:
+        """Whether ``data`` is there, by the chip's word; asked once."""
+        key = (address, len(data))
+        if key not in self._seen:
+            ours = hashlib.md5(data, usedforsecurity=False).hexdigest()
+            self._seen[key] = self._device.md5(address, len(data)).lower() == ours
+        return self._seen[key]
+
+
+_ERASED = b"\xff" * SECTOR
+
+
+def before_write(product: Product, device: Device) -> Thrifty:
+    """The unit's flash as it came; for `inject` its application is held to be the golden one."""
+    files = product.firmware
+    golden = [(span.address, files.golden_bytes(span)) for span in files.rest]
+    injecting = product.profile.spec.device.mode == "inject"
+    return Thrifty(device, (*files.parts, *(golden if injecting else ())))
+
+
+def inspect(product: Product, flash: Thrifty, identity: Identity) -> Findings:
     """Every place the firmware looks for a token, or will look after this cycle's write."""
     table = None
     if product.profile.spec.device.mode == "flash" and product.where.partition_table is not None:
         table = product.firmware.planned(product.where.partition_table, _TABLE_SIZE)
     return verify.inspect(
-        device.read, product.where, flash_size=identity.flash_size, planned_table=table
+        flash.read, product.where, flash_size=identity.flash_size, planned_table=table
     )
 
 
@@ -71,13 +117,13 @@ def stale_configuration(
     return verify.stale_nvs(findings)
 
 
-def prove_golden(product: Product, device: Device) -> None:
+def prove_golden(product: Product, flash: Thrifty) -> None:
     """`inject`: the chip's own MD5 says that the golden image stands around the region.
 
     Raises ``UnitError("verify.not_golden")`` with the first stretch that differs.
     """
     for span in product.firmware.rest:
-        if device.md5(span.address, span.size).lower() != span.md5:
+        if not flash.stands(span.address, product.firmware.golden_bytes(span)):
             raise UnitError("verify.not_golden", address=f"{span.address:#x}", size=span.size)
 
 
@@ -134,7 +180,7 @@ def read_back(
     ``verify.boots_elsewhere``, ``verify.region_differs``, ``verify.seal_broken``.
     """
     files, unit = product.firmware, str(identity.unit)
-    wire = _Sectors(device, files.changed)
+    wire = _Sectors(device, files.changed, files.parts)
     for address, data in expected.items():
         if wire(address, SECTOR) != data:
             raise UnitError("verify.sector_differs", unit=unit, address=f"{address:#x}")
@@ -183,8 +229,10 @@ def _region_bytes(product: Product, reader: verify.Reader) -> bytes:
 class _Sectors:
     """The device's reads, with the changed sectors read whole, once, over the wire."""
 
-    def __init__(self, device: Device, addresses: tuple[int, ...]) -> None:
-        self._device = device
+    def __init__(
+        self, device: Device, addresses: tuple[int, ...], known: Sequence[tuple[int, bytes]]
+    ) -> None:
+        self._rest = Thrifty(device, known)
         self._sectors = {address: device.read(address, SECTOR) for address in addresses}
 
     def __call__(self, address: int, size: int) -> bytes:
@@ -198,6 +246,6 @@ class _Sectors:
             else:
                 while stop < end and stop not in self._sectors:
                     stop = min(end, stop + SECTOR)
-                parts.append(self._device.read(at, stop - at))
+                parts.append(self._rest.read(at, stop - at))
             at = stop
         return b"".join(parts)

@@ -55,6 +55,7 @@ class FlashAtHand:
     def __init__(self, product: Product, device: Device) -> None:
         self._product = product
         self._device = device
+        self._before = content.before_write(product, device)
         self._identity: Identity | None = None
         self._stale: tuple[tuple[int, int], ...] = ()
         """(address, size) of a saved configuration that has to go."""
@@ -84,7 +85,7 @@ class FlashAtHand:
 
     def inspect(self, own: AuthToken | None) -> Findings:
         """Every place the firmware would look in, over the wire."""
-        findings = content.inspect(self._product, self._device, self._known)
+        findings = content.inspect(self._product, self._before, self._known)
         unit = self._known.unit
         self._stale = content.stale_configuration(self._product, findings, own, unit)
         return findings.without_saved() if self._stale else findings
@@ -92,7 +93,7 @@ class FlashAtHand:
     def ready(self, state: str, going_on: Next) -> None:
         """`inject`: the golden image is there; what shares the token's store can be kept."""
         if self._product.profile.spec.device.mode == "inject":
-            content.prove_golden(self._product, self._device)
+            content.prove_golden(self._product, self._before)
         self._kept = content.kept(self._product, self._device, state, going_on)
 
     def patch(self, reserved: Reserved) -> None:
@@ -103,8 +104,9 @@ class FlashAtHand:
         """Whole sectors, hashed by the chip."""
         self.settle(cycle, teller)
         whole = self._product.profile.spec.device.mode == "flash"
+        common = self._product.firmware.common if whole else frozenset()
         for blocks in self._product.firmware.groups(self._made, whole=whole):
-            self._device.write(cycle.unit, blocks, progress)
+            self._device.write(cycle.unit, blocks, progress, common=common)
 
     def settle(self, cycle: Cycle, teller: Teller) -> None:
         """A saved configuration that would beat the token goes, where the profile says so."""

@@ -1,6 +1,7 @@
 """What is read and written is believed only when the chip's own hash agrees."""
 
 import hashlib
+import random
 from collections.abc import Callable
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from eol_inject.chips import SECTOR
 from eol_inject.device import esp_flash
 from eol_inject.device.esp_lib import FatalError, ReadingsDifferError
+from eol_inject.device.packing import Piece
 from eol_inject.device.runs import Run
 from eol_inject.errors import UnitError
 
@@ -16,6 +18,8 @@ HERE, THERE = b"here" * 1024, b"elsewhere" * 455 + b"!"
 
 class Loader:
     """A flash behind a wire that damages questions as a script says."""
+
+    IS_STUB = False
 
     def __init__(self, flash: bytes, *, reads: list[bytes] | None = None) -> None:
         self.flash = flash
@@ -73,7 +77,7 @@ def test_what_esptool_calls_different_is_different(
 
     monkeypatch.setattr(esp_flash.cmds, "write_flash", write)
     with pytest.raises(UnitError) as caught:
-        esp_flash.write(Loader(HERE), Run(0, HERE))
+        esp_flash.write(Loader(HERE), Run(0, HERE), lambda _: None, lambda _: None)
     assert (caught.value.code, caught.value.params["address"]) == ("device.md5_mismatch", "0x0")
 
 
@@ -85,4 +89,49 @@ def test_any_other_trouble_of_esptool_is_passed_on(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(esp_flash.cmds, "write_flash", write)
     with pytest.raises(FatalError):
-        esp_flash.write(Loader(HERE), Run(0, HERE))
+        esp_flash.write(Loader(HERE), Run(0, HERE), lambda _: None, lambda _: None)
+
+
+def test_a_stub_that_refuses_the_short_way_is_written_to_by_esptools_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Before a byte is written, and on record."""
+    stub = Loader(HERE)
+    stub.IS_STUB = True
+    called, notes = [], []
+
+    def refuse(*_: object) -> None:
+        raise FatalError("(result was 0106: no such command)")
+
+    monkeypatch.setattr(stub, "flash_defl_begin", refuse, raising=False)
+    monkeypatch.setattr(esp_flash.cmds, "write_flash", lambda *_, **__: called.append(1))
+    esp_flash.write(stub, Run(0, HERE, (Piece(HERE),)), lambda _: None, notes.append)
+    assert called == [1]
+    assert notes == ["the short way to write was refused, took esptool's own"]
+
+
+def test_who_looks_on_can_stop_a_write_before_its_next_block() -> None:
+    """A station that has lost its lease sends nothing more: what it raises is passed on at once."""
+    data = random.Random(1).randbytes(200_000) + HERE * 200
+    sent: list[int] = []
+
+    class Stub(Loader):
+        IS_STUB = True
+        FLASH_WRITE_SIZE = 16384
+
+        def flash_defl_begin(self, *_: object) -> None:
+            """Taken."""
+
+        def flash_defl_block(self, block: bytes, number: int, timeout: float) -> None:
+            sent.append(number)
+
+    class LeaseLost(Exception):  # noqa: N818  # a stand-in
+        pass
+
+    def part(fraction: float) -> None:
+        if fraction > 0.3:
+            raise LeaseLost
+
+    with pytest.raises(LeaseLost):
+        esp_flash.write(Stub(data), Run(0, data, (Piece(data),)), part, lambda _: None)
+    assert sent == [0, 1, 2, 3]
