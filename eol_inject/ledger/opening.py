@@ -2,6 +2,7 @@
 
 import hmac
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Required, TypedDict, Unpack
@@ -114,11 +115,10 @@ def prepare(
         memory = None if witness is None else Witness(witness, info.id, station)
         return Setup(database, Vault(keys, info.id), info, clock, unique, memory, host)
 
-    try:
+    with ExitStack() as failing:
+        failing.callback(database.close)
         info = database.write(work)
-    except BaseException:
-        database.close()
-        raise
+        failing.pop_all()
     return Ledger(setup_of(info))
 
 

@@ -7,6 +7,7 @@ piece of work gives the same answer when its first run did commit.
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
@@ -227,11 +228,10 @@ def connect(url: str) -> PostgresqlDatabase:
         database = PostgresqlDatabase(parsed.set(drivername="postgresql+psycopg"))
     except ImportError as error:
         raise UsageError("ledger.no_driver") from error
-    try:
+    with ExitStack() as failing:
+        failing.callback(database.close)
         database.refuse_unsafe()
-    except BaseException:
-        database.close()
-        raise
+        failing.pop_all()
     return database
 
 
