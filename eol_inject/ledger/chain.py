@@ -87,11 +87,15 @@ def head(conn: sa.Connection, station: str) -> Head:
     return Head(0, GENESIS) if row is None else Head(int(row[0]), bytes(row[1]))
 
 
-def append(conn: sa.Connection, setup: Setup, entry: Entry) -> Head:
-    """Append ``entry`` to this station's chain and return the new head."""
+def append(conn: sa.Connection, setup: Setup, entry: Entry, *, after: Head | None = None) -> Head:
+    """Append ``entry`` to this station's chain and return the new head.
+
+    ``after``: where the chain ends, for who locked it already and looked.
+    """
     station = setup.info.station
-    setup.db.lock_chain(conn, station)
-    before = head(conn, station)
+    if after is None:
+        setup.db.lock_chain(conn, station)
+    before = after or head(conn, station)
     row: dict[str, str | int | None] = {
         "station": station,
         "seq": before.seq + 1,

@@ -17,6 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from eol_inject.errors import EolError, StationError, UsageError
 from eol_inject.ledger.database import Database
 from eol_inject.ledger.model import Finding
+from eol_inject.ledger.prepared import Prepared
 from eol_inject.ledger.schema import INDEXES, RIGHTS, RULES
 
 T = TypeVar("T")
@@ -127,7 +128,7 @@ class PostgresqlDatabase(Database):
 
     def lock_chain(self, conn: sa.Connection, station: str) -> None:
         """One row a station: its slots append one after the other, other stations do not wait."""
-        conn.execute(_LOCK, {"s": station})
+        _LOCK.run(conn, {"s": station})
 
     def bulk(self, conn: sa.Connection, table: sa.Table, rows: Sequence[tuple[Any, ...]]) -> None:
         """Binary ``COPY``."""
@@ -209,7 +210,13 @@ def _schema(conn: sa.Connection) -> str:
     return str(conn.exec_driver_sql("SELECT quote_ident(current_schema())").scalar_one())
 
 
-_LOCK: Final = sa.text("SELECT pg_advisory_xact_lock(hashtextextended(:s, 4971))")
+def chain_lock(station: sa.ColumnElement[str]) -> sa.Function[Any]:
+    """Held to the end of the transaction; of no table, so that reading the chain never waits."""
+    seed: sa.ColumnElement[int] = sa.literal_column("4971")
+    return sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(station, seed))
+
+
+_LOCK: Final = Prepared(sa.select(chain_lock(sa.bindparam("s", type_=sa.Text()))))
 
 
 def connect(url: str) -> PostgresqlDatabase:
