@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, Self, assert_never
 from pydantic import Field, model_validator
 
 from eol_inject import chips, resources, specs
-from eol_inject.device.spec import BootSpec, DeviceSpec
+from eol_inject.device.spec import BootSpec, DeviceSpec, PresenceSpec
 from eol_inject.errors import UsageError
 from eol_inject.image.spec import (
     AnyRegionSpec,
@@ -63,6 +63,7 @@ class ProfileSpec(specs.Spec):
     )
     label: LabelSpec | None = None
     boot: BootSpec | None = None
+    presence: PresenceSpec = PresenceSpec()
     limits: LimitsSpec = LimitsSpec()
 
     @model_validator(mode="after")

@@ -190,10 +190,10 @@ class SerialScanner:
         """See ``Scanner``."""
         deadline = self._clock() + timeout_s
         while not self._readings:
-            if self._clock() >= deadline:
-                return None
-            data = self._receive()
+            data = self._receive()  # once at least: what waits in the port counts, and its absence
             self._readings += self._splitter.feed(data) if data else self._splitter.idle()
+            if not self._readings and self._clock() >= deadline:
+                return None
         return self._readings.pop(0)
 
     def close(self) -> None:

@@ -13,7 +13,10 @@ from eol_inject.cli.lazy import Lazy, LazyGroup
 
 COMMANDS: Final = {
     "demo": Lazy("eol_inject.cli.demo:demo", "Run three simulated units from token to label."),
-    "run": Lazy("eol_inject.cli.run:run", "Run the line: inject, verify and label units."),
+    "run": Lazy(
+        "eol_inject.cli.run:run",
+        "Run the line: inject, verify and label units, in one slot or in many at once.",
+    ),
     "verify": Lazy("eol_inject.cli.verify:verify", "Tell whose token a connected unit would use."),
     "ports": Lazy("eol_inject.cli.ports:ports", "List the serial ports and where they are."),
     "sim": Lazy(

@@ -55,4 +55,9 @@ def _line(event: Event) -> None:
         case Notice(slot=slot, text=text):
             tell(f"[{slot}] note: {text}")
         case Waiting(slot=slot, question=question, what=what):
-            tell(f"[{slot}] >>> {_WAITS[question].format(what=what)}")
+            tell(f"[{slot}] >>> {words_of(question, what)}")
+
+
+def words_of(question: Question, what: str) -> str:
+    """What somebody is asked to do."""
+    return _WAITS[question].format(what=what)

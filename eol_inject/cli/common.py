@@ -52,12 +52,11 @@ _PASTED = {"lot", "slot"}
 """Where somebody may paste a token; a computer's name may well look like one."""
 _TOKEN = re.compile(r"sqr_|(?<![A-Za-z0-9_-])[A-Za-z0-9_-]{32}(?![A-Za-z0-9_-])")
 
-lot_option = click.option(
-    "--lot",
-    required=True,
-    callback=record_name,
-    metavar="NAME",
-    help="Draw tokens from this lot only.",
+station_file_option = click.option(
+    "--station-file",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Station file (TOML): its slots and where they are.",
 )
 printer_option = click.option(
     "--printer", metavar="URL", help="Label printer, e.g. file:///folder for PDF and PNG files."

@@ -1,64 +1,54 @@
-"""``eol-inject ports``: what is plugged in, and where."""
+"""``eol-inject ports``: what is plugged in, where, and which slot that is."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from pathlib import Path
 
 import click
 
 from eol_inject.cli.answer import Answer
-from eol_inject.cli.common import json_option
-
-
-@dataclass(frozen=True, slots=True)
-class Port:
-    """One serial port of this computer; empty text where the system does not say."""
-
-    port: str
-    location: str
-    """The physical USB place, as ``bus-hub.port``: it stays when the unit is changed."""
-    bridge: str
-    """USB vendor and product id of the bridge chip, ``VVVV:PPPP``."""
-    serial_number: str
-    description: str
+from eol_inject.cli.common import json_option, station_file_option
 
 
 @click.command()
+@station_file_option
 @json_option
-def ports(*, as_json: bool) -> Answer:
+def ports(*, station_file: Path | None, as_json: bool) -> Answer:
     """List the serial ports and where they are.
 
     The location names the socket, not the unit in it: port names move when units are changed.
+    With a station file, also which slot each one is, and which slots are empty.
     """
     from eol_inject import report
+    from eol_inject.device.holders import holders
+    from eol_inject.device.inventory import snapshot
+    from eol_inject.station import station_file as file
 
-    found = connected()
-    rows = [(p.port, p.location, p.bridge, p.serial_number, p.description) for p in found]
-    headers = ("port", "location", "bridge", "serial number", "description")
-    return Answer(
-        data={"ports": [asdict(port) for port in found]},
-        lines=[report.table(headers, rows) if rows else "No serial port is connected."],
-    )
-
-
-def connected() -> list[Port]:
-    """The ports there are now, sorted as a person counts (COM2 before COM10)."""
-    import re
-
-    from serial.tools import list_ports
-
-    def order(port: Port) -> list[tuple[int, int | str]]:
-        parts = re.split(r"(\d+)", port.port)
-        return [(0, int(part)) if part.isdigit() else (1, part) for part in parts if part]
-
-    return sorted(
+    found = snapshot()
+    slots = [] if station_file is None else [one.slot for one in file.load(station_file).slots]
+    at = {slot.name: slot.port(found) for slot in slots}
+    of = {port: name for name, port in at.items() if port is not None}
+    held = {one.port: ", ".join(map(str, holders(one.port))) for one in found}
+    rows = [
         (
-            Port(
-                port=info.device,
-                location=info.location or "",
-                bridge="" if info.vid is None else f"{info.vid:04x}:{info.pid:04x}",
-                serial_number=info.serial_number or "",
-                description="" if info.description == "n/a" else info.description,
-            )
-            for info in list_ports.comports()
-        ),
-        key=order,
+            one.port, one.location, one.bridge, one.serial_number, of.get(one.port, ""),
+            held[one.port], one.description,
+        )
+        for one in found
+    ]  # fmt: skip
+    headers = ("port", "location", "bridge", "serial number", "slot", "held by", "description")
+    lines = [report.table(headers, rows) if rows else "No serial port is connected."]
+    lines += [
+        f"slot {name}: {port if port is not None else 'empty'}"
+        for name, port in at.items()
+        if port not in {one.port for one in found}
+    ]
+    return Answer(
+        data={
+            "ports": [
+                asdict(one) | {"slot": of.get(one.port), "holder": held[one.port] or None}
+                for one in found
+            ],
+            "slots": [{"name": name, "port": port} for name, port in at.items()],
+        },
+        lines=lines,
     )

@@ -1,8 +1,11 @@
 """``eol-inject run``: the station's own command."""
 
+import signal
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, closing
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,20 +16,25 @@ from eol_inject.cli.common import (
     Workplace,
     events_option,
     json_option,
-    lot_option,
-    port_option,
     printer_option,
-    profile_option,
     record_name,
+    station_file_option,
     with_workplace,
 )
 from eol_inject.cli.scanners import TTY, scanner_of, scanner_option
-from eol_inject.errors import RecordError
+from eol_inject.errors import EolError, RecordError
 from eol_inject.events import Outcome
 from eol_inject.scan import unwrap
 
 if TYPE_CHECKING:
+    from eol_inject.cli.live_board import LiveBoard
+    from eol_inject.device.spec import DeviceSpec
+    from eol_inject.profiles import Profile
     from eol_inject.report import CycleRecord
+    from eol_inject.station.bench import Bench
+    from eol_inject.station.presence import Slot
+    from eol_inject.station.slots import Slots
+    from eol_inject.station.stop import Stop
 
 _WORST_FIRST = (
     Outcome.INTERRUPTED,
@@ -39,9 +47,22 @@ _WORST_FIRST = (
 
 
 @click.command()
-@profile_option
-@port_option
-@lot_option
+@click.option("--profile", metavar="NAME|FILE", help="Product profile: shipped name, or file.")
+@click.option(
+    "--port",
+    "ports",
+    metavar="URL",
+    multiple=True,
+    help="Serial port of the unit: /dev/ttyUSB0, COM7, socket://, rfc2217://, sim://; several "
+    "times for several slots.",
+)
+@station_file_option
+@click.option(
+    "--lot",
+    callback=lambda ctx, param, value: value and record_name(ctx, param, value),
+    metavar="NAME",
+    help="Draw tokens from this lot only.",
+)
 @printer_option
 @scanner_option
 @click.option(
@@ -49,79 +70,221 @@ _WORST_FIRST = (
     is_flag=True,
     help="Print no labels: units stay verified for `eol-inject label sheet`.",
 )
-@click.option("--once", is_flag=True, help="One unit, then end with its exit code.")
+@click.option("--once", is_flag=True, help="One unit in each slot, then end with its exit code.")
 @click.option(
     "--slot",
-    default="1",
-    show_default=True,
-    callback=record_name,
+    "names",
+    multiple=True,
+    callback=lambda ctx, param, value: tuple(record_name(ctx, param, one) for one in value),
     metavar="NAME",
-    help="Name of this fixture position.",
+    help="Name of the port's fixture position, once for each --port; default: 1, 2, …",
 )
+@click.option("--plain", is_flag=True, help="One line an event, no board of slots.")
 @json_option
 @events_option
 @with_workplace
 def run(
     workplace: Workplace,
-    profile: str,
-    port: str,
-    lot: str,
+    profile: str | None,
+    ports: tuple[str, ...],
+    station_file: Path | None,
+    lot: str | None,
     printer: str | None,
     scanner: str | None,
     label_later: bool,
     once: bool,
-    slot: str,
+    names: tuple[str, ...],
+    plain: bool,
     as_json: bool,
     events: bool,
 ) -> Answer:
-    """Run the line: inject, verify and label units.
+    """Run the line: inject, verify and label units, in one slot or in many at once.
 
     Without --printer the labels become PDF and PNG files in ./labels. With a real one a unit is
-    closed when its own label was scanned, unless its profile says otherwise. Without --once every
-    Enter (or line on standard input) starts the next unit; Ctrl-C or the end of input ends the run.
+    closed when its own label was scanned, unless its profile says otherwise. Unless the profile's
+    [presence] watches the slots, every Enter (or line on standard input) starts the next unit. The
+    first Ctrl-C lets the units under work finish, the second lets go of them at once.
     """
-    from eol_inject import profiles, report
+    from eol_inject import profiles
     from eol_inject.cli import board
     from eol_inject.cli.asking import Terminal
     from eol_inject.station.bench import open_bench
-    from eol_inject.station.cycle import run_cycle
 
-    records: list[CycleRecord] = []
-    product = profiles.load(profile)
-    reader = scanner_of(scanner)
+    told = Wanted(profile, lot, printer, scanner).or_of(station_file)
+    product = profiles.load(_needed(told.profile, "--profile"))
+    slots = _slots(station_file, ports, names)
+    drawn = _needed(told.lot, "--lot")
+    reader = scanner_of(told.scanner)
+    shown = None
     with ExitStack() as ends:
         ledger = ends.enter_context(closing(workplace.open_ledger()))
         if reader is not None:
             ends.enter_context(closing(reader))
+        if len(slots) > 1 and sys.stderr.isatty() and not (plain or events or as_json):
+            shown = ends.enter_context(_board(slots, f"{product.name} · {drawn}"))
         bench = open_bench(
             product,
             ledger,
             station=workplace.station,
             operator=workplace.operator,
-            lot=lot,
-            printer=printer or str(Path.cwd() / "labels"),
-            observe=board.observer(events=events, quiet=as_json),
+            lot=drawn,
+            printer=told.printer or str(Path.cwd() / "labels"),
+            observe=shown.observe if shown else board.observer(events=events, quiet=as_json),
             scanner=reader,
-            person=Terminal(piped=scanner == TTY),
+            person=Terminal(piped=told.scanner == TTY),
             label_later=label_later,
         )
-        for _ in units(once=once):
-            record = run_cycle(bench, slot=slot, port=port)
-            records.append(record)
-            if not as_json:
-                click.echo(report.one_line(record))
-            if record.outcome is Outcome.INTERRUPTED:
-                break
+        records = _run(bench, slots, once=once, say=_sayer(quiet=as_json or shown is not None))
+    return _answer(bench, records, once=once, as_json=as_json, profile=_needed(told.profile, ""))
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a run makes: from the command line, else from the station file."""
+
+    profile: str | None
+    lot: str | None
+    printer: str | None
+    scanner: str | None
+
+    def or_of(self, station_file: Path | None) -> "Wanted":
+        """What the command line leaves open, as the file says."""
+        if station_file is None:
+            return self
+        from eol_inject.station import station_file as file
+
+        said = file.load(station_file)
+        return replace(
+            self,
+            profile=self.profile or said.profile,
+            lot=self.lot or said.lot,
+            printer=self.printer or said.printer,
+            scanner=self.scanner or said.scanner,
+        )
+
+
+def _needed(value: str | None, option: str) -> str:
+    if not value:
+        raise click.UsageError(f"Missing option '{option}': no station file says it either.")
+    return value
+
+
+def _slots(
+    station_file: Path | None, ports: tuple[str, ...], names: tuple[str, ...]
+) -> "tuple[Slot, ...]":
+    """The file's slots, or those of the command line, which override them."""
+    from eol_inject.device.inventory import Where
+    from eol_inject.station import station_file as file
+    from eol_inject.station.presence import Slot
+
+    if not ports and station_file is not None:
+        if names:
+            raise click.UsageError("--slot goes with --port; a station file names its slots.")
+        return tuple(one.slot for one in file.load(station_file).slots)
+    if not ports:
+        raise click.UsageError("Missing option '--port' or '--station-file'.")
+    names = names or tuple(str(number) for number in range(1, len(ports) + 1))
+    if len(names) != len(ports) or len(set(names)) < len(names) or len(set(ports)) < len(ports):
+        raise click.UsageError("Give every --port a --slot name of its own, or none at all.")
+    return tuple(Slot(name, Where(url=port)) for name, port in zip(names, ports, strict=True))
+
+
+def _board(slots: "tuple[Slot, ...]", title: str) -> "LiveBoard":
+    from eol_inject.cli.live_board import LiveBoard
+
+    return LiveBoard(tuple(slot.name for slot in slots), title=title)
+
+
+def _sayer(*, quiet: bool) -> "Callable[[CycleRecord], None]":
+    """Each record as one line on standard output, where nothing else shows it."""
+    from eol_inject import report
+
+    return (lambda _: None) if quiet else (lambda record: click.echo(report.one_line(record)))
+
+
+def _run(
+    bench: "Bench",
+    slots: "tuple[Slot, ...]",
+    *,
+    once: bool,
+    say: "Callable[[CycleRecord], None]",
+) -> "list[CycleRecord]":
+    from eol_inject.device.inventory import snapshot
+    from eol_inject.station.slots import Slots
+
+    presence = bench.profile.spec.presence
+    station = Slots(bench, slots, ports=snapshot, told=say)
+    if presence.kind == "enter" or once:
+        return _turns(bench, station, once=once)
+    with _in_two_steps(bench.stop):
+        return station.attend(presence, _answers(bench.profile), once=False)
+
+
+def _turns(bench: "Bench", station: "Slots", *, once: bool) -> "list[CycleRecord]":
+    records: list[CycleRecord] = []
+    for _ in units(once=once):
+        with _in_two_steps(bench.stop):
+            records += station.turn()
+        if bench.stop.wanted():
+            break
+    return records
+
+
+@contextmanager
+def _in_two_steps(stop: "Stop") -> Iterator[None]:
+    """Within this, the first Ctrl-C lets the units under work finish, the second interrupts."""
+
+    def pressed(signum: int, frame: object) -> None:
+        if stop.press():
+            tell("Letting go at once. Each unit goes on with its own token next time.")
+            raise KeyboardInterrupt
+        tell("Finishing what is under work; Ctrl-C again lets go at once.")
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, pressed)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _answers(profile: "Profile") -> Callable[[str], bool]:
+    """Whether a unit on a port answers its boot loader, asked once and quietly."""
+    from eol_inject.device import open_device
+
+    spec: DeviceSpec = profile.spec.device.model_copy(update={"attempts": 1, "deadline_s": 5.0})
+
+    def answers(port: str) -> bool:
+        try:
+            with open_device(port, spec) as device:
+                device.identify()
+        except EolError:
+            return False
+        return True
+
+    return answers
+
+
+def _answer(
+    bench: "Bench", records: "list[CycleRecord]", *, once: bool, as_json: bool, profile: str
+) -> Answer:
+    from eol_inject import report
+
     worst = worst_of(records)
+    outcome = worst.outcome if worst else Outcome.PASS
+    if bench.stop.wanted():
+        outcome = Outcome.INTERRUPTED
     return Answer(
         data={
-            "lot": lot,
+            "lot": bench.lot,
             "profile": profile,
-            "station": workplace.station,
+            "station": bench.station,
             "units": [report.as_json(record) for record in records],
         },
         lines=[] if once else [report.summary(records)],
-        outcome=worst.outcome if worst else Outcome.PASS,
+        outcome=outcome,
         failure=worst.failure if worst and (once or as_json) else None,
     )
 

@@ -9,7 +9,6 @@ import click
 
 from eol_inject.cli.answer import Answer
 from eol_inject.cli.common import Workplace, json_option, with_workplace
-from eol_inject.cli.ports import connected
 from eol_inject.errors import EolError
 
 if TYPE_CHECKING:
@@ -35,11 +34,12 @@ def bundle(workplace: Workplace, *, file: Path, profiles: tuple[str, ...], as_js
     told by its error.
     """
     from eol_inject.acts import support as act
+    from eol_inject.device.inventory import snapshot
 
     parts = {
         "versions": act.versions(),
         "ledger": _ledger(workplace),
-        "ports": {one.port: asdict(one) for one in connected()},
+        "ports": {one.port: asdict(one) for one in snapshot()},
         "profiles": act.profile_facts(profiles),
     }
     made = act.write_bundle(file, parts)

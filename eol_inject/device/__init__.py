@@ -94,6 +94,7 @@ class _Opener(Protocol):
         sleep: Callable[[float], None],
         clock: Callable[[], float],
         log: Callable[[str], None] | None,
+        aborted: Callable[[], bool],
     ) -> Device: ...
 
 
@@ -109,13 +110,15 @@ def open_device(
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
     log: Callable[[str], None] | None = None,
+    aborted: Callable[[], bool] = lambda: False,
 ) -> Device:
     """Open the port ``url`` for one session; nothing is said to the unit yet.
 
     ``spec.deadline_s`` counts from here. ``log`` takes short public lines: never data, never a
-    token. Raises ``UsageError`` (``device.unknown_scheme``, ``device.bad_url``) and
+    token. ``aborted`` is asked before bytes move: a yes closes the port.
+    Raises ``UsageError`` (``device.unknown_scheme``, ``device.bad_url``) and
     ``StationError`` (``device.port_missing``, ``port_busy``, ``port_denied``, ``port_failed``).
     """
     module, _, name = DRIVERS[driver].partition(":")
     opener = cast("_Opener", getattr(importlib.import_module(module), name))
-    return opener(url, spec, sleep=sleep, clock=clock, log=log)
+    return opener(url, spec, sleep=sleep, clock=clock, log=log, aborted=aborted)

@@ -31,6 +31,7 @@ def open_esp(
     sleep: Callable[[float], None],
     clock: Callable[[], float],
     log: Callable[[str], None] | None,
+    aborted: Callable[[], bool],
 ) -> "EspDevice":
     """Open the port; nothing is said to the chip yet. Raises as ``ports.open_port`` does."""
     check_settings()
@@ -41,6 +42,7 @@ def open_esp(
         allowed_s=spec.deadline_s,
         clock=clock,
         coarse=url.lower().startswith("socket:"),
+        aborted=aborted,
     )
     return EspDevice(url, line, spec, sleep=sleep, clock=clock, log=log or (lambda _: None))
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import serial
 
-from eol_inject.errors import StationError
+from eol_inject.errors import StationError, StoppedError
 
 _BULK = 65536
 
@@ -32,12 +32,14 @@ class Line:
         allowed_s: float,
         clock: Callable[[], float],
         coarse: bool = False,
+        aborted: Callable[[], bool] = lambda: False,
     ) -> None:
         self._under = port
         self._deadline = deadline
         self._allowed_s = allowed_s
         self._clock = clock
         self._coarse = coarse
+        self._aborted = aborted
         self._timeout: float | None = port.timeout
         self._ahead = b""
         self._sealed = False
@@ -46,7 +48,11 @@ class Line:
     # ── time ────────────────────────────────────────────────────────────────────────────────────
 
     def left(self) -> float:
-        """Seconds to the deadline; closes the port and raises when there are none."""
+        """Seconds to the deadline; closes the port and raises when there are none, or when
+        somebody asked to stop at once."""
+        if self._aborted():
+            self._under.close()
+            raise StoppedError("device.aborted")
         left = self._deadline - self._clock()
         if left <= 0:
             self._under.close()

@@ -68,6 +68,22 @@ def open_port(url: str, *, baud: int) -> serial.Serial:
     return port
 
 
+def open_quiet(url: str) -> serial.Serial:
+    """The open port with both its lines let go, to look at its modem lines: resets no unit.
+
+    Raises as ``open_port`` does.
+    """
+    if _HANDLERS not in serial.protocol_handler_packages:
+        serial.protocol_handler_packages.append(_HANDLERS)
+    try:
+        port = serial.serial_for_url(url, do_not_open=True, exclusive=True, timeout=0)
+        port.rts = port.dtr = False
+        port.open()
+    except (serial.SerialException, OSError, ValueError) as error:
+        raise refusal(url, error) from error
+    return port
+
+
 def refusal(url: str, error: Exception) -> EolError:
     """Why the system would not open ``url``, as one of ours."""
     number = getattr(error, "errno", None)

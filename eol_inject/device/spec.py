@@ -34,6 +34,18 @@ class DeviceSpec(Spec):
         return chip
 
 
+class PresenceSpec(Spec):
+    """How a station knows that a unit is in its slot, and that it has left."""
+
+    kind: Literal["enter", "usb", "cts", "dsr", "dcd", "poll"] = Field(
+        "enter",
+        description="enter: somebody says so; usb: its port is there; cts, dsr, dcd: a switch of "
+        "the fixture on that line; poll: it answers its boot loader",
+    )
+    debounce_s: float = Field(0.3, ge=0, le=10, description="Steady for so long before it counts")
+    every_s: float = Field(0.2, gt=0, le=10, description="Seconds between two looks")
+
+
 class BootSpec(Spec):
     """What the firmware has to say on its console after the write; without it nothing is asked."""
 

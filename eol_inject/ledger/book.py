@@ -15,6 +15,7 @@ from eol_inject.ledger import (
     attempts,
     audit,
     backup,
+    draw,
     exporting,
     home,
     identity,
@@ -29,7 +30,7 @@ from eol_inject.ledger import (
 )
 from eol_inject.ledger.audit import Anchor, Report
 from eol_inject.ledger.backup import Backup
-from eol_inject.ledger.chain import Setup
+from eol_inject.ledger.chain import Setup, last_at
 from eol_inject.ledger.cycle import Cycle
 from eol_inject.ledger.desk import Desk
 from eol_inject.ledger.exporting import Format
@@ -142,6 +143,25 @@ class Ledger:
         """The last ``count`` attempts that ended in this station's slot, newest first."""
         station = self._setup.info.station
         return self._setup.db.read(lambda conn: attempts.at_slot(conn, station, slot, count))
+
+    def require_space(self) -> None:
+        """That the disk has room for what a cycle puts on record, where that can be asked.
+
+        Raises ``StationError("ledger.disk_full")``.
+        """
+        self._setup.db.require_space()
+
+    def left(self, product: str, organization: int | None, lot: str, *, at_most: int) -> int:
+        """How many tokens a run may still draw; ``at_most`` where there are more."""
+        return self._setup.db.read(
+            lambda conn: draw.left(conn, draw.Wanted(product, organization, lot), at_most)
+        )
+
+    def last_told(self) -> datetime | None:
+        """When this station's newest event was told, by its own clock; None before the first."""
+        setup = self._setup
+        found = setup.db.read(lambda conn: last_at(conn, setup.info.station))
+        return None if found is None else datetime.fromisoformat(found)
 
     def look_up(self, auth: AuthToken) -> Holder | None:
         """Whose token this is, by its fingerprint; None for one the ledger never saw."""

@@ -87,6 +87,12 @@ def head(conn: sa.Connection, station: str) -> Head:
     return Head(0, GENESIS) if row is None else Head(int(row[0]), bytes(row[1]))
 
 
+def last_at(conn: sa.Connection, station: str) -> str | None:
+    """When the station's newest event was told; None before the first."""
+    query = sa.select(event.c.at).where(event.c.station == station)
+    return conn.execute(query.order_by(event.c.seq.desc()).limit(1)).scalar_one_or_none()
+
+
 def append(conn: sa.Connection, setup: Setup, entry: Entry, *, after: Head | None = None) -> Head:
     """Append ``entry`` to this station's chain and return the new head.
 

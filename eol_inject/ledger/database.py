@@ -81,6 +81,11 @@ class Database(ABC):
         """What ``error`` means to the person at the station."""
 
     @abstractmethod
+    def require_space(self) -> None:
+        """Raise ``StationError("ledger.disk_full")`` where little room is left, if that is ours to
+        see."""
+
+    @abstractmethod
     def lock_chain(self, conn: sa.Connection, station: str) -> None:
         """Let nobody else append to the station's chain until this transaction ends."""
 

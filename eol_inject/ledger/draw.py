@@ -111,6 +111,17 @@ _LEFT: Final = sa.select(
 """Why a lot gives nothing: tokens of it in all, and free ones that belong to certain units."""
 
 
+def left(conn: sa.Connection, wanted: Wanted, at_most: int) -> int:
+    """How many free tokens there are that belong to nobody in particular, up to ``at_most``."""
+    free = sa.select(token.c.id).where(
+        _FREE, token.c.product == wanted.product, token.c.lot == wanted.lot
+    )
+    if wanted.organization is not None:
+        free = free.where(token.c.organization == wanted.organization)
+    some = free.limit(at_most).subquery()
+    return int(conn.execute(sa.select(sa.func.count()).select_from(some)).scalar_one())
+
+
 def from_pool(conn: sa.Connection, wanted: Wanted) -> Found:
     """Take the next unbound token of the lot. Raises ``StationError``: ``ledger.pool_empty``,
     ``ledger.no_such_lot``, ``ledger.only_bound_left``."""

@@ -128,6 +128,9 @@ class PostgresqlDatabase(Database):
         code = _CODES.get((state or "")[:2], "ledger.failed")
         return StationError(code, where=self.where, why=f"SQLSTATE {state or 'none'}")
 
+    def require_space(self) -> None:
+        """The server's disk is the server's to watch."""
+
     def lock_chain(self, conn: sa.Connection, station: str) -> None:
         """One row a station: its slots append one after the other, other stations do not wait."""
         _LOCK.run(conn, {"s": station})

@@ -28,6 +28,7 @@ APPLICATION_ID: Final = 0x454F4C49
 
 _BUSY_S: Final = 30.0
 _CACHE_KB: Final = 32768
+_LEAST_FREE: Final = 1024 * 1024
 _SHARES: Final = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ncpfs", "fuse.sshfs", "fuse.rclone"}
 )
@@ -91,6 +92,16 @@ class SqliteDatabase(Database):
             return shutil.disk_usage(self.path.parent).free < _SHARED_MEMORY
         except OSError:
             return False
+
+    def require_space(self) -> None:
+        """Room for many cycles' records: a unit is not begun on the last free page."""
+        try:
+            free = shutil.disk_usage(self.path.parent).free
+        except OSError:
+            return  # what is wrong there the next transaction tells
+        if free < _LEAST_FREE:
+            why = f"only {free // 1024} KiB are free"
+            raise StationError("ledger.disk_full", where=self.where, why=why)
 
     def lock_chain(self, conn: sa.Connection, station: str) -> None:
         """BEGIN IMMEDIATE has locked the whole file already."""

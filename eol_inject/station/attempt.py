@@ -85,6 +85,13 @@ class Attempt:
         Raises ``StationError("ledger.lease_lost")`` where another station has taken the unit over.
         """
         self.teller.progress(done, total)
+        self.keep()
+
+    def keep(self) -> None:
+        """A sign of life for the ledger, where the last one is a while ago.
+
+        Raises ``StationError("ledger.lease_lost")``.
+        """
         if self.cycle is not None and self.teller.seconds - self._kept_at > KEEP_EVERY_S:
             self.cycle.keep()
             self._kept_at = self.teller.seconds

@@ -1,5 +1,6 @@
 """What a run holds open for all its cycles, frozen when the run starts."""
 
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from eol_inject.ledger.model import Kind
 from eol_inject.profiles import Profile
 from eol_inject.scan import Scanner
 from eol_inject.station.flash_way import open_flash_way
+from eol_inject.station.stop import Stop
 from eol_inject.station.way import Way
 
 
@@ -63,6 +65,10 @@ class Bench:
     scan_timeout_s: float = 300.0
     person: Operator = field(default_factory=Nobody)
     """Who is asked what only a person can see."""
+    stop: Stop = field(default_factory=Stop)
+    """Somebody wants to end the run."""
+    lane: threading.Lock = field(default_factory=threading.Lock)
+    """Held by the slot whose label is on its way: one at a time out of one printer."""
     label_later: bool = False
     """Units stay verified: their labels come from sheets."""
     clock: Callable[[], float] = field(default=awake_or_not)
@@ -116,11 +122,13 @@ def open_bench(
     confirm = confirm_of(profile, printer)
     if confirm.by_scan and scanner is None and not label_later:
         raise UsageError("label.no_scanner", confirm=confirm.value)
+    stop = Stop()
     return Bench(
         station=station,
         operator=operator,
         profile=profile,
-        way=open_flash_way(profile, ledger),
+        way=open_flash_way(profile, ledger, aborted=stop.at_once),
+        stop=stop,
         template=templates.pop(UNIT),
         ledger=ledger,
         printer=open_printer(printer),

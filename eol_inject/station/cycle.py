@@ -41,6 +41,11 @@ def run_cycle(bench: Bench, *, slot: str, port: str) -> CycleRecord:
     return attempt.finish(error)
 
 
+def refuse_cycle(bench: Bench, *, slot: str, error: EolError) -> CycleRecord:
+    """An attempt that ended before there was a port; on record like every other."""
+    return Attempt(bench, Teller(slot, bench.observe, bench.clock), "").finish(error)
+
+
 def _limit(bench: Bench, attempt: Attempt, error: EolError) -> None:
     """A unit that fails too often in a row is blocked."""
     if attempt.cycle is None:
@@ -58,6 +63,8 @@ def _limit(bench: Bench, attempt: Attempt, error: EolError) -> None:
 def _cycle(bench: Bench, attempt: Attempt) -> None:
     step = attempt.teller.step
     preflight.ready(bench, attempt.port, attempt.teller.slot)
+    for code, text in preflight.notices(bench):
+        attempt.teller.note(code, text)
     blocked = limits.blocked_slot(bench, attempt.teller.slot)
     with bench.way.open(attempt.port) as hand:
         with step(Step.IDENTIFY):
@@ -91,7 +98,8 @@ def _cycle(bench: Bench, attempt: Attempt) -> None:
             # device.unit_changed unless it is still the same (line-failures 10)
             attempt.identified_again(hand.identify())
     if not bench.label_later:
-        _finish(bench, attempt, cycle, labelled=standing.state is State.LABELLED)
+        with labelling.in_turn(bench, attempt, cycle):
+            _finish(bench, attempt, cycle, labelled=standing.state is State.LABELLED)
 
 
 def _inspect(

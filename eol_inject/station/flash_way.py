@@ -18,11 +18,13 @@ from eol_inject.unit import AuthToken, Proof
 from eol_inject.verify import Findings
 
 
-def open_flash_way(profile: Profile, ledger: Ledger) -> "FlashWay":
+def open_flash_way(
+    profile: Profile, ledger: Ledger, *, aborted: Callable[[], bool] = lambda: False
+) -> "FlashWay":
     """Judge the profile's files. Raises ``UsageError`` with image's own codes."""
     files = load_firmware(profile)
     product = Product(profile, ledger, files, where(profile, files))
-    return FlashWay(product, lambda port: open_device(port, profile.spec.device))
+    return FlashWay(product, lambda port: open_device(port, profile.spec.device, aborted=aborted))
 
 
 class FlashWay:

@@ -5,9 +5,11 @@ never printed again by itself: where nobody knows whether it came out, a person 
 """
 
 import json
-from typing import assert_never
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final, assert_never
 
-from eol_inject.errors import RecordError, StationError
+from eol_inject.errors import RecordError, StationError, StoppedError
 from eol_inject.events import Question, Step
 from eol_inject.label import Label, Printed, PrintOutcome, Template, render
 from eol_inject.ledger import CopyRecord, CopyState, Cycle
@@ -18,6 +20,9 @@ from eol_inject.station.attempt import Attempt
 from eol_inject.station.bench import Bench, Confirm
 from eol_inject.unit import Proven, Unit
 
+_TURN_S: Final = 0.5
+"""Between two looks whether the printer is free."""
+
 _BROKEN_OFF = "an earlier cycle ended while it was printed"
 _ON_SHEET = "it stands on a sheet that nobody has scanned"
 
@@ -25,11 +30,35 @@ _ON_SHEET = "it stands on a sheet that nobody has scanned"
 def one_at_a_time(bench: Bench, unit: Unit) -> None:
     """Before anything is reserved: no other unit's label is on its way out of this printer.
 
+    One of another slot of this run is on its way to be scanned: that is waited for when this unit's
+    turn comes (``in_turn``).
     Raises ``StationError("ledger.label_waits")`` (line-failures 5 and 23).
     """
+    if bench.lane.locked():
+        return
     waiting = bench.ledger.label_waiting(bench.printer.url)
     if waiting is not None and waiting.unit != str(unit):
         raise StationError("ledger.label_waits", label=waiting.name, unit=waiting.unit)
+
+
+@contextmanager
+def in_turn(bench: Bench, attempt: Attempt, cycle: Cycle) -> Iterator[None]:
+    """The printer is this slot's: the label of another slot is printed and scanned first.
+
+    Raises ``StoppedError("station.interrupted")``, ``StationError("ledger.lease_lost")``.
+    """
+    told = False
+    while not bench.lane.acquire(timeout=_TURN_S):
+        if not told:
+            attempt.teller.note("label.in_turn", "Another slot's label comes first.")
+            told = True
+        if bench.stop.at_once():
+            raise StoppedError("station.interrupted")
+        attempt.keep()
+    try:
+        yield
+    finally:
+        bench.lane.release()
 
 
 def label_unit(bench: Bench, attempt: Attempt, cycle: Cycle, proven: Proven) -> None:

@@ -4,10 +4,20 @@ A unit must not be written that could not be labelled (line-failures 27), and a 
 nothing to do on a production ledger, nor a real one on a training ledger.
 """
 
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
 from eol_inject.errors import UsageError
 from eol_inject.label import check_template
 from eol_inject.ledger.model import Kind
+from eol_inject.station import scanning
 from eol_inject.station.bench import Bench
+
+_FEW: Final = 20
+"""Tokens left of a lot from which on it is said."""
+
+_CLOCK_BACK: Final = timedelta(minutes=5)
 
 SIMULATED = "sim"
 """Scheme of a simulated unit's port."""
@@ -17,8 +27,24 @@ def ready(bench: Bench, port: str, slot: str) -> None:
     """Raises ``StationError`` or ``UsageError``; nothing has been touched then."""
     same_world(bench.ledger.info.kind, port)
     slot_fits(bench, slot)
-    if not bench.label_later:
-        bench.printer.preflight()
+    bench.ledger.require_space()
+    if bench.label_later or bench.lane.locked():
+        return  # another slot's label is on its way: the printer was ready for that one
+    bench.printer.preflight()
+    scanning.forget_earlier(bench.scanner)
+
+
+def notices(bench: Bench) -> Iterator[tuple[str, str]]:
+    """(code, sentence) of what stops nothing yet: a lot that runs out, a clock that went back."""
+    product = bench.profile.spec.product
+    left = bench.ledger.left(product.id, product.organization, bench.lot, at_most=_FEW)
+    if left < _FEW:
+        yield "station.pool_low", f"Only {left} tokens are left in lot {bench.lot}."
+    last = bench.ledger.last_told()
+    now = datetime.now(UTC)
+    if last is not None and last - now > _CLOCK_BACK:
+        behind = int((last - now).total_seconds())
+        yield "station.clock_back", f"This computer's clock is {behind} s behind the ledger's log."
 
 
 def slot_fits(bench: Bench, slot: str) -> None:

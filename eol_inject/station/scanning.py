@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from eol_inject.errors import EolError, RecordError
+from eol_inject.errors import EolError, RecordError, StoppedError
 from eol_inject.events import Question
 from eol_inject.ledger import CopyRecord, CopyState, Cycle, Ledger, State
 from eol_inject.scan import Misread, Reading, Scanner, diagnose
@@ -27,6 +27,8 @@ _MISREAD: Final = {
     Misread.AUTH_TOKEN: "label.scan_secret",
     Misread.NO_CLAIM_CODE: "label.scan_no_claim",
 }
+_LOOK_S: Final = 1.0
+"""Between two looks whether somebody wants to stop."""
 _KEEP_S: Final = 20.0
 """A sign of life to the ledger while a person takes their time."""
 
@@ -70,13 +72,18 @@ class _Hold:
         """Until a reading is right; every other one is told and recorded."""
         bench, copy = self._bench, self._copy
         deadline = bench.clock() + bench.scan_timeout_s
+        kept = bench.clock()
         self._teller.waiting(question, copy.name)
         while (left := deadline - bench.clock()) > 0:
-            reading = bench.scanner.read(min(left, _KEEP_S)) if bench.scanner else None
+            reading = bench.scanner.read(min(left, _LOOK_S)) if bench.scanner else None
+            if bench.stop.at_once():
+                raise StoppedError("station.interrupted")
             if reading is None:
                 if bench.scanner is None or bench.scanner.ended:
                     break
-                self._cycle.keep()
+                if bench.clock() - kept > _KEEP_S:
+                    self._cycle.keep()
+                    kept = bench.clock()
                 continue
             wrong = judge(reading)
             if wrong is None:

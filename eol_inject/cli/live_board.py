@@ -1,0 +1,126 @@
+"""The board of slots in a terminal: one large word a slot, and what it waits for."""
+
+import threading
+import time
+from types import TracebackType
+from typing import Final, Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from eol_inject.cli.board import words_of
+from eol_inject.events import Event, Outcome
+from eol_inject.report import VERDICTS
+from eol_inject.station.board_state import SlotState, StationState, reduce, start
+
+_COLOURS: Final = {
+    Outcome.PASS: "black on green3",
+    Outcome.UNIT_BAD: "white on red3",
+    Outcome.STATION_BAD: "black on yellow3",
+    Outcome.RECORD_MISSING: "black on orange1",
+    Outcome.USAGE: "black on yellow3",
+    Outcome.INTERRUPTED: "black on grey70",
+}
+_WIDTH: Final = 38
+_BAR: Final = 30
+_EACH_S: Final = 8
+"""Frames a second; events come faster."""
+
+
+class LiveBoard:
+    """Shows the slots of a run; an observer, and a context manager around the run."""
+
+    def __init__(
+        self, names: tuple[str, ...], *, title: str, console: Console | None = None
+    ) -> None:
+        self._state = start(names)
+        self._title = title
+        self._lock = threading.Lock()
+        self._console = console or Console(stderr=True)
+        self._live = Live(
+            get_renderable=self._render, console=self._console, refresh_per_second=_EACH_S
+        )
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._live.stop()
+
+    def observe(self, event: Event) -> None:
+        """One more event, from any slot's thread."""
+        with self._lock:
+            self._state = reduce(self._state, event, time.monotonic())
+
+    def _render(self) -> Group:
+        with self._lock:
+            return picture(self._state, self._title, self._console.width)
+
+
+def picture(state: StationState, title: str, width: int) -> Group:
+    """The board as rich draws it, ``width`` characters wide."""
+    grid = Table.grid(padding=(0, 1))
+    in_a_row = max(1, width // (_WIDTH + 2))
+    for _ in range(in_a_row):
+        grid.add_column(width=_WIDTH)
+    panels = [_panel(slot) for slot in state.slots.values()]
+    for at in range(0, len(panels), in_a_row):
+        grid.add_row(*panels[at : at + in_a_row])
+    return Group(Text(f" {title}  {_counts(state)}", style="bold"), grid)
+
+
+def _counts(state: StationState) -> str:
+    parts = [f"{state.passed} passed", f"{state.failed} failed", f"{state.stopped} stopped"]
+    if state.yield_ is not None:
+        parts.append(f"yield {state.yield_:.0%}")
+    if state.per_hour is not None:
+        parts.append(f"{state.per_hour:.0f} an hour")
+    return " · ".join(parts)
+
+
+def _panel(slot: SlotState) -> Panel:
+    style = _COLOURS[slot.outcome] if slot.outcome is not None else "default"
+    inside = _WIDTH - 4
+    word = "\n".join(text.center(inside) for text in ("", _word(slot), ""))
+    lines = [
+        Text(word, style=f"bold {style}"),
+        Text(slot.unit or " "),
+        Text(_bar(slot)),
+        Text(_hands(slot), style="bold" if slot.question else "default"),
+    ]
+    return Panel(Group(*lines), title=f"slot {slot.name}", width=_WIDTH, height=12)
+
+
+def _word(slot: SlotState) -> str:
+    """The one word that is read from two metres away."""
+    if slot.outcome is not None:
+        return "DONE" if slot.finished_before else VERDICTS[slot.outcome]
+    if slot.step is None:
+        return "READY"
+    return slot.step.value.replace("_", " ")
+
+
+def _bar(slot: SlotState) -> str:
+    """How far the bytes are; how long it took, once it is over."""
+    if slot.outcome is not None:
+        return f"{slot.seconds:.1f} s"
+    filled = _BAR * slot.done // slot.total if slot.total else 0
+    return "█" * filled + "░" * (_BAR - filled) if slot.total else " "
+
+
+def _hands(slot: SlotState) -> str:
+    """What to do, or why."""
+    if slot.question is not None:
+        return f">>> {words_of(slot.question, slot.what)}"
+    if slot.outcome is None:
+        return slot.note
+    return f"{slot.text} {slot.hint}".strip()

@@ -1,0 +1,120 @@
+"""Is a unit in the slot? Debounced looks, and never one at a unit under work.
+
+A verdict is held until the unit that got it has left: what goes before has left, then the next one
+may come (line-failures 17).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, assert_never
+
+import eol_inject.device.ports
+from eol_inject.device.inventory import Seen, Where, port_at
+from eol_inject.device.spec import PresenceSpec
+from eol_inject.errors import EolError
+
+Look = Callable[[], bool]
+"""One look: is something there?"""
+
+
+class Change(StrEnum):
+    """What a steady look told anew."""
+
+    CAME = "came"
+    LEFT = "left"
+
+
+class Gate:
+    """Turns looks into changes: a look counts once it has been the same for ``debounce_s``."""
+
+    def __init__(self, debounce_s: float, *, there: bool = False) -> None:
+        self._debounce_s = debounce_s
+        self.there = there
+        """What is held to be so."""
+        self._other_since: float | None = None
+
+    def look(self, there: bool, now: float) -> Change | None:
+        """A look at ``now`` seconds: what changed by it, if anything."""
+        if there == self.there:
+            self._other_since = None
+            return None
+        if self._other_since is None:
+            self._other_since = now
+        if now - self._other_since < self._debounce_s:
+            return None
+        self.there = there
+        self._other_since = None
+        return Change.CAME if there else Change.LEFT
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One position of the station."""
+
+    name: str
+    where: Where
+
+    def port(self, ports: Sequence[Seen]) -> str | None:
+        """Its port now; None where nothing is there. Raises as ``port_at`` does."""
+        return port_at(self.where, ports)
+
+
+_LINES: Final = {"cts": "cts", "dsr": "dsr", "dcd": "cd"}
+"""The fixture's switch → pyserial's name of the line."""
+
+
+def looker(
+    slot: Slot,
+    spec: PresenceSpec,
+    *,
+    ports: Callable[[], Sequence[Seen]],
+    answers: Callable[[str], bool],
+) -> Look:
+    """How to look into ``slot``; ``answers`` tells whether a unit on a port answers."""
+
+    def port() -> str | None:
+        try:
+            return slot.port(ports())
+        except EolError:
+            return None  # two ports in one place are no unit; a cycle would say which
+
+    def by_port() -> bool:
+        found = port()
+        return found is not None and _opens(found)
+
+    def by_line() -> bool:
+        found = port()
+        return found is not None and _line_is_up(found, _LINES[spec.kind])
+
+    def by_answer() -> bool:
+        found = port()
+        return found is not None and answers(found)
+
+    match spec.kind:
+        case "usb":
+            return by_port
+        case "cts" | "dsr" | "dcd":
+            return by_line
+        case "poll":
+            return by_answer
+        case "enter":
+            return lambda: True
+        case other:
+            assert_never(other)
+
+
+def _opens(port: str) -> bool:
+    """A listed port is there; what has a URL has to be asked."""
+    if "://" not in port:
+        return True
+    return _line_is_up(port, None)
+
+
+def _line_is_up(port: str, line: str | None) -> bool:
+    try:
+        opened = eol_inject.device.ports.open_quiet(port)
+    except EolError:
+        return False
+    with opened:
+        return line is None or bool(getattr(opened, line))

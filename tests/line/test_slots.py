@@ -1,0 +1,233 @@
+"""Several slots at once, judged by the units' flash and the labels."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from eol_inject.sim import manage
+from eol_inject.sim.printer import SimPrinter
+from tests.line.conftest import LOT, Line, Told, Unit
+
+PROFILE = "esp32c3-blnkopt"
+
+
+def run_all(
+    line: Line, *units: Unit, ports: tuple[str, ...] = (), more: tuple[str, ...] = ()
+) -> Told:
+    """One turn of every slot."""
+    urls = ports or tuple(unit.url for unit in units)
+    return line.type(
+        "run", "--once", "--profile", PROFILE, "--lot", LOT, *more,
+        *(part for url in urls for part in ("--port", url)),
+        "--printer", str(line.folder / "labels"),
+    )  # fmt: skip
+
+
+def test_four_slots_work_at_once_and_each_unit_gets_its_own(line: Line) -> None:
+    """Four units, four tokens, four labels; each record names its slot."""
+    units = [line.unit() for _ in range(4)]
+    told = run_all(line, *units)
+    assert told.code == 0, told
+    assert {one["slot"]: one["unit"] for one in told.out["units"]} == {
+        str(number): unit.mac for number, unit in enumerate(units, 1)
+    }
+    assert len(line.labels()) == 4
+    assert {len(unit.tokens(line.pool)) for unit in units} == {1}
+    line.judge()
+    assert line.type("ledger", "check").code == 0
+
+
+@pytest.mark.parametrize("fault", ["unplug@write:4096", "hang@write:4096", "swap@write:8192"])
+def test_a_fault_in_one_slot_never_touches_another(line: Line, fault: str) -> None:
+    """Two pass beside one that fails; the run's exit code is the worst."""
+    units = [line.unit() for _ in range(3)]
+    ports = (units[0].url, f"{units[1].url}&fault={fault}", units[2].url)
+    told = run_all(line, ports=ports)
+    assert told.code == 3
+    outcome = {one["slot"]: one["verdict"] for one in told.out["units"]}
+    assert (outcome["1"], outcome["2"], outcome["3"]) == ("pass", "station_bad", "pass")
+    assert set(line.labels()) == {units[0].mac.replace(":", ""), units[2].mac.replace(":", "")}
+    line.judge()
+
+
+def test_a_station_file_says_what_is_where(line: Line, tmp_path: Path) -> None:
+    """Slots by URL, profile and lot from the file; an empty slot says so and harms nothing."""
+    here, there = line.unit(), line.unit()
+    station = tmp_path / "station.toml"
+    station.write_text(
+        f'schema = 1\nprofile = "{PROFILE}"\nlot = "{LOT}"\n'
+        f'[[slots]]\nname = "left"\nurl = "{here.url}"\n'
+        f'[[slots]]\nname = "right"\nurl = "{there.url}"\n'
+        '[[slots]]\nname = "far"\nlocation = "99-7.3"\n'
+    )
+    told = line.type(
+        "run", "--once", "--station-file", str(station), "--printer", str(line.folder / "labels")
+    )
+    by_slot = {one["slot"]: one for one in told.out["units"]}
+    assert (by_slot["left"]["unit"], by_slot["right"]["unit"]) == (here.mac, there.mac)
+    assert by_slot["far"]["error"]["code"] == "device.slot_empty"
+    assert told.code == 3
+    line.judge()
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "said"),
+    [
+        ("schema = 1\n[[slots]]\nname='1'\nlocatoin='1-2'\n", "station.unknown_key", "location"),
+        ("schema = 1\n[[slots]]\nname='1'\n", "station.invalid", "give one of"),
+        ("schema = 1\n[[slots]]\nname='1'\nurl='a'\n[[slots]]\nname='1'\nurl='b'\n",
+         "station.invalid", "are called 1"),
+        ("schema = 1\n[[slots]]\nname='1'\nurl='a'\n[[slots]]\nname='2'\nurl='a'\n",
+         "station.invalid", "in one place"),
+        ("schema = ", "station.not_toml", ""),
+        (None, "station.unreadable", ""),
+    ],
+)  # fmt: skip
+def test_a_bad_station_file_is_refused_with_the_place(
+    line: Line, tmp_path: Path, text: str | None, code: str, said: str
+) -> None:
+    """Before anything is opened."""
+    path = tmp_path / "bad.toml"
+    if text is not None:
+        path.write_text(text)
+    told = line.type("run", "--station-file", str(path))
+    assert (told.code, told.error) == (2, code)
+    assert said in told.out["error"]["text"] + told.out["error"]["hint"]
+
+
+@pytest.mark.parametrize(
+    "args",
+    [("--port", "sim://a", "--port", "sim://a"),
+     ("--port", "sim://a", "--slot", "1", "--slot", "2"),
+     (), ("--slot", "1")],
+)  # fmt: skip
+def test_slots_that_make_no_sense_are_a_usage_error(line: Line, args: tuple[str, ...]) -> None:
+    """Two slots on one port, more names than ports, no port at all."""
+    told = line.type("run", "--profile", PROFILE, "--lot", LOT, *args)
+    assert (told.code, told.error) == (2, "report.usage")
+
+
+def test_slots_share_a_printer_one_label_at_a_time(line: Line, tmp_path: Path) -> None:
+    """Three units at once, one printer, one scanner: each waits for its turn, none is refused, and
+    each label is scanned while its own unit waits."""
+    units = [line.unit() for _ in range(3)]
+    scans, waiting = [], []
+
+    with SimPrinter(tmp_path / "zpl") as printer:
+        child = start(
+            line, "--once", "--printer", printer.url, "--scanner", "tty",
+            *(part for one in units for part in ("--port", one.url)),
+        )  # fmt: skip
+        with child:
+            assert child.stdin is not None
+            assert child.stderr is not None
+            for text in child.stderr:
+                event = json.loads(text) if text.startswith("{") else {}
+                if event.get("event") == "Waiting" and event["question"] == "scan_label":
+                    waiting.append(event["slot"])
+                    code = line.pool[held(units[int(event["slot"]) - 1], line)]
+                    scans.append(code)
+                    child.stdin.write(f"{code}\n")
+                    child.stdin.flush()
+            out, _ = child.communicate(timeout=60)
+    assert [one["verdict"] for one in json.loads(out)["units"]] == ["pass"] * 3, out
+    assert len(set(scans)) == 3
+    assert sorted(waiting) == ["1", "2", "3"]
+    line.judge()
+
+
+def held(unit: Unit, line: Line) -> str:
+    """The one token in its flash."""
+    (token,) = unit.tokens(line.pool)
+    return token
+
+
+def start(line: Line, *args: str) -> "subprocess.Popen[str]":
+    """The real program, in a process of its own."""
+    return subprocess.Popen(
+        [
+            sys.executable, "-m", "eol_inject", "run", "--profile", PROFILE, "--lot", LOT, *args,
+            *line.options, "--station", "S1", "--operator", "Ada", "--events",
+            *([] if "--printer" in args else ["--printer", str(line.folder / "labels")]),
+        ],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def wait_for(child: "subprocess.Popen[str]", event: str, step: str, *, slots: int = 1) -> None:
+    """Until so many slots have told of that event."""
+    assert child.stderr is not None
+    seen: set[str] = set()
+    while len(seen) < slots:
+        line = child.stderr.readline()
+        assert line, "the program ended first"
+        if line.startswith("{"):
+            told = json.loads(line)
+            if (told["event"], told.get("step")) == (event, step):
+                seen.add(told["slot"])
+
+
+def test_the_first_ctrl_c_lets_units_under_work_finish(line: Line) -> None:
+    """Two slots in the middle of their writes: both units are finished and labelled; exit 130."""
+    units = [line.unit("esp32c3", "timing=real") for _ in range(2)]
+    with start(line, *(part for one in units for part in ("--port", one.url))) as child:
+        wait_for(child, "Progress", "write", slots=2)
+        child.send_signal(signal.SIGINT)
+        out, _ = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert [one["verdict"] for one in json.loads(out)["units"]] == ["pass", "pass"]
+    assert len(line.labels()) == 2
+    line.judge()
+
+
+def test_the_second_ctrl_c_lets_go_and_the_units_go_on_later(line: Line) -> None:
+    """In the middle of their writes; nothing is lost, each passes with the same token."""
+    units = [line.unit("esp32c3", "timing=real") for _ in range(2)]
+    with start(line, *(part for one in units for part in ("--port", one.url))) as child:
+        wait_for(child, "Progress", "write", slots=2)
+        child.send_signal(signal.SIGINT)
+        time.sleep(0.2)
+        child.send_signal(signal.SIGINT)
+        out, _ = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert {one["verdict"] for one in json.loads(out)["units"]} == {"interrupted"}
+    assert line.labels() == {}
+    for unit in units:
+        manage.set_faults(unit.url)
+        again = line.run(unit, port=f"{unit.url}".replace("timing=real", "timing=off"))
+        assert (again.code, again.unit["resumed"]) == (0, True)
+    counts = line.type("tokens", "status").out["counts"]
+    assert sum(row["count"] for row in counts if row["state"] != "available") == 2
+    line.judge()
+
+
+def test_units_come_and_leave_by_themselves(line: Line, tmp_path: Path) -> None:
+    """Presence: each unit once; the same one left in its slot is not done again; swapped, the next
+    one is."""
+    text = Path(line.profile()).read_text() + "\n[presence]\nkind = 'usb'\ndebounce_s = 0.1\n"
+    profile = tmp_path / "present.toml"
+    profile.write_text(text)
+    unit = line.unit()
+    manage.start(unit.url)
+    with start(line, "--port", unit.url, "--profile", str(profile)) as child:
+        wait_for(child, "CycleEnded", None)  # type: ignore[arg-type]  # a verdict has no step
+        time.sleep(0.5)
+        manage.unplug(unit.url)
+        time.sleep(0.6)
+        manage.swap(unit.url)
+        wait_for(child, "CycleEnded", None)  # type: ignore[arg-type]  # the neighbour's
+        time.sleep(0.3)
+        child.send_signal(signal.SIGINT)
+        out, _ = child.communicate(timeout=30)
+    done = json.loads(out)["units"]
+    assert [one["verdict"] for one in done] == ["pass", "pass"]
+    assert done[0]["unit"] == unit.mac
+    assert done[1]["unit"] != unit.mac
+    assert child.returncode == 130
