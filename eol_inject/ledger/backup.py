@@ -16,7 +16,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from eol_inject.errors import EolError, Param, StationError, UsageError
-from eol_inject.ledger import home, schema, sqlite
+from eol_inject.ledger import home, marks, schema, sqlite
 from eol_inject.ledger.chain import Entry, Setup, append
 from eol_inject.ledger.migrate import migrate
 from eol_inject.ledger.schema import meta
@@ -149,7 +149,9 @@ def mark_restored(setup: Setup, operator: str, path: Path, stations: set[str]) -
         )
         flag_all(conn, stations)
         home.forget(conn)
-        facts: dict[str, Param] = {"generation": generation, "backup": path.name}
+        facts: dict[str, Param] = {
+            "generation": generation, "backup": path.name, marks.FACT: marks.digest(conn),
+        }  # fmt: skip
         append(conn, setup, Entry("restored", operator=operator, facts=facts))
 
     setup.db.write(work)
