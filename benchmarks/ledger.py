@@ -6,8 +6,8 @@ Figures (medians of one run): ``reserve_per_s`` and ``reserve_vs_bare`` (SQLite,
 memory outside the database included), ``reserve_flatness`` (time of one reservation with
 ``--tokens`` in the pool, over that with 1,000), ``import_vs_bare`` and ``import_peak_mb``
 (``--tokens`` from a CSV), ``import_again_vs_first``, ``pg_p99_ms`` and ``pg_duplicates``
-(PostgreSQL, 32 stations at sixteen times a line's pace), ``check_s`` (``ledger check`` on 1,000,000
-events).
+(PostgreSQL, 32 stations in a closed loop; ``pg_paced_p99_ms`` at sixteen times a line's pace),
+``check_s`` (``ledger check`` on ``--events`` events).
 """
 
 import argparse
@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
@@ -30,19 +31,21 @@ sys.path.insert(0, str(ROOT))
 
 import sqlalchemy as sa  # noqa: E402  # after the path, so that a clone needs no installation
 
-from eol_inject.ledger import CycleFacts, Keys, Kind, open_ledger  # noqa: E402
+from eol_inject.ledger import CycleFacts, Keys, Kind, chain, open_ledger, schema  # noqa: E402
 from eol_inject.unit import AuthToken, ClaimCode, Identifier, StaticToken, Unit  # noqa: E402
 
 KEYS = Keys(bytes(range(32)), bytes(range(32, 64)))
 PRODUCT, LOT, ORGANIZATION = "TMPL1", "lot-1", 7
+STATIONS = 32
 PACE_S = 0.5
 """Seconds between two units at each of 32 stations: a sixteenth of a real line's eight."""
 
 COMPARED = (
     "reserve: against a bare sqlite3 script doing the same two writes in the clear, "
     "synchronous=FULL; import: against a bare csv + executemany script in the clear; "
-    f"pg_p99_ms: 32 processes, each a unit every {PACE_S} s; "
-    "pg_saturated_*: the same processes in a closed loop without a pause"
+    f"pg_p99_ms: {STATIONS} processes on this computer, each a station, in a closed loop of "
+    "reservations without a pause, their cycles begun before; "
+    f"pg_paced_*: the same stations, each a unit every {PACE_S} s"
 )
 
 
@@ -156,7 +159,7 @@ def bare_reservations(path: Path, count: int) -> list[float]:
 def measure_reserve(folder: Path, full: str, bare: Path, tokens: int) -> dict[str, float]:
     """Against the bare script, and with few tokens against many; turns taken, medians."""
     source = folder / "small.csv"
-    write_csv(source, 4000)
+    write_csv(source, 2500)  # of which a thousand are left in the end
     small = f"sqlite:///{folder / 'small.db'}"
     import_all(small, source)
     few, many, plain = [], [], []
@@ -196,99 +199,128 @@ def _child(call: list[str]) -> tuple[float, float]:
     return float(out[0]), float(out[1])
 
 
+@dataclass(frozen=True)
+class Load:
+    """What each of many stations does, all at once."""
+
+    rounds: int
+    each: int
+    """Reservations in a round; their cycles are begun before it, and not measured."""
+    every_s: float = 0.0
+    """From one reservation to the next; 0: as soon as the one before is on disk."""
+    first: int = 0
+    """Number of the first unit."""
+
+
 def _station(
-    url: str,
-    number: int,
-    count: int,
-    every_s: float,
-    *,
-    ready: "Barrier",
-    out: "multiprocessing.Queue[object]",
+    url: str, number: int, load: Load, *, ready: "Barrier", out: "multiprocessing.Queue[object]"
 ) -> None:
-    times, tokens = [], []
-    first = int(every_s > 0) * 500_000
+    times = []
     with opened(url, station=f"st{number}") as ledger:
-        ready.wait()  # starting 32 interpreters is not what is measured
-        due = time.monotonic() + every_s * number / 32
-        for index in range(first, first + count):
-            time.sleep(max(0.0, due - time.monotonic()))
-            due += every_s
-            cycle = ledger.begin_cycle(
-                mac(number * 1_000_000 + index), slot="A", operator="b", traceability=CycleFacts()
-            )
-            start = time.perf_counter()
-            reserved = cycle.reserve(PRODUCT, ORGANIZATION, LOT)
-            times.append(time.perf_counter() - start)
-            tokens.append(reserved.assignment)
-    out.put((times, tokens))
+        for turn in range(load.rounds):
+            first = number * 1_000_000 + load.first + turn * load.each
+            cycles = [
+                ledger.begin_cycle(
+                    mac(unit), slot=str(unit), operator="b", traceability=CycleFacts()
+                )
+                for unit in range(first, first + load.each)
+            ]
+            ready.wait()  # all stations at once
+            due = time.monotonic() + load.every_s * number / STATIONS
+            for cycle in cycles:
+                time.sleep(max(0.0, due - time.monotonic()))
+                due += load.every_s
+                start = time.perf_counter()
+                cycle.reserve(PRODUCT, ORGANIZATION, LOT)
+                times.append(time.perf_counter() - start)
+            ready.wait()  # nobody begins cycles while others are measured
+    out.put(times)
 
 
-def _run_stations(url: str, stations: int, count: int, every_s: float) -> tuple[list[float], float]:
-    """Seconds of each reservation, sorted, and of the whole."""
-    queue: multiprocessing.Queue[object] = multiprocessing.Queue()
-    ready = multiprocessing.Barrier(stations + 1)
+def _run_stations(url: str, load: Load) -> tuple[list[float], float]:
+    """Seconds of each reservation, sorted, and of all rounds together."""
+    queue: multiprocessing.Queue[list[float]] = multiprocessing.Queue()
+    ready = multiprocessing.Barrier(STATIONS + 1)
     running = [
         multiprocessing.Process(
-            target=_station,
-            args=(url, number, count, every_s),
-            kwargs={"ready": ready, "out": queue},
+            target=_station, args=(url, number, load), kwargs={"ready": ready, "out": queue}
         )
-        for number in range(stations)
+        for number in range(STATIONS)
     ]
     for one in running:
         one.start()
-    ready.wait()
-    start = time.perf_counter()
+    took = 0.0
+    for _ in range(load.rounds):
+        ready.wait()
+        start = time.perf_counter()
+        ready.wait()
+        took += time.perf_counter() - start
     results = [queue.get() for _ in running]
     for one in running:
         one.join()
-    took = time.perf_counter() - start
-    return sorted(t for result in results for t in result[0]), took  # type: ignore[index]
+    return sorted(each for result in results for each in result), took
 
 
-def measure_postgresql(folder: Path, reserved: int, stations: int = 32) -> dict[str, float]:
-    """Many processes on one pool: first as fast as they can, then sixteen times a line's pace."""
+def _p99_ms(times: list[float]) -> float:
+    return times[int(len(times) * 0.99)] * 1000
+
+
+def measure_postgresql(folder: Path, reserved: int) -> dict[str, float]:
+    """Many processes on one pool: first as fast as they can, then at a pace."""
     from tests.support import postgres
 
     source = folder / "pg.csv"
-    paced = max(reserved // stations // 20, 20)
-    write_csv(source, reserved + paced * stations)
+    each = min(100, max(reserved // STATIONS, 1))
+    rushing = Load(max(reserved // STATIONS // each, 1), each)
+    pacing = Load(1, max(reserved // STATIONS // 100, 20), every_s=PACE_S, first=500_000)
+    wanted = STATIONS * (rushing.rounds * rushing.each + pacing.each)
+    write_csv(source, wanted)
     with postgres.running() as server:
         url = server.create("ledger")
         import_s = import_all(url, source)
-        rushed, took = _run_stations(url, stations, reserved // stations, 0.0)
-        times, _ = _run_stations(url, stations, paced, PACE_S)
+        rushed, took = _run_stations(url, rushing)
+        paced, _ = _run_stations(url, pacing)
         with server.connect("ledger") as conn:
-            doubles = conn.execute(
-                "SELECT count(*) FROM (SELECT token FROM assignment GROUP BY token"
-                " HAVING count(*) > 1) AS d"
-            ).fetchone()[0]
+            assigned, tokens = conn.execute(
+                "SELECT count(*), count(DISTINCT token) FROM assignment"
+            ).fetchone()
+        assert assigned == wanted
     return {
-        "pg_p99_ms": times[int(len(times) * 0.99)] * 1000,
-        "pg_p50_ms": statistics.median(times) * 1000,
-        "pg_saturated_p99_ms": rushed[int(len(rushed) * 0.99)] * 1000,
-        "pg_saturated_p50_ms": statistics.median(rushed) * 1000,
-        "pg_reserved": len(rushed) + len(times),
-        "pg_saturated_per_s": len(rushed) / took,
-        "pg_duplicates": doubles,
+        "pg_p99_ms": _p99_ms(rushed),
+        "pg_p50_ms": statistics.median(rushed) * 1000,
+        "pg_per_s": len(rushed) / took,
+        "pg_paced_p99_ms": _p99_ms(paced),
+        "pg_paced_p50_ms": statistics.median(paced) * 1000,
+        "pg_reserved": assigned,
+        "pg_duplicates": assigned - tokens,
         "pg_import_s": import_s,
     }
 
 
 def measure_check(folder: Path, events: int) -> dict[str, float]:
-    """``ledger check`` on a ledger with so many events, made the ordinary way but in bulk."""
+    """``ledger check`` on a ledger with so many events: notes, chained as ever, put in in bulk."""
     url = f"sqlite:///{folder / 'events.db'}"
     source = folder / "events.csv"
     write_csv(source, 1000)
     import_all(url, source)
     with opened(url) as ledger:
-        from eol_inject.ledger.chain import Entry, append
-
         setup = ledger._setup
 
         def grow(conn: sa.Connection) -> None:
-            for number in range(events):
-                append(conn, setup, Entry("note", operator="bench", facts={"n": number}))
+            before = chain.head(conn, setup.info.station)
+            last = conn.execute(sa.select(sa.func.max(schema.event.c.id))).scalar_one()
+            rows = []
+            for number in range(1, events + 1):
+                told = (
+                    setup.info.station, before.seq + 1, setup.now(), "note", "bench", None, None,
+                    None, None, None, None, "", chain.to_json({"n": number}),
+                )  # fmt: skip
+                digest = chain.digest_of(before.hash, told)
+                rows.append((last + number, *told, before.hash, digest))
+                before = chain.Head(before.seq + 1, digest)
+                if len(rows) == 10_000 or number == events:
+                    setup.db.bulk(conn, schema.event, rows)
+                    rows.clear()
 
         setup.db.write(grow)
         start = time.perf_counter()
@@ -310,7 +342,9 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--pg", type=int, default=100_000, help="reservations on PostgreSQL")
     parser.add_argument("--only", default="import,reserve,check,pg")
-    parser.add_argument("--quick", action="store_true", help="a fiftieth of everything")
+    parser.add_argument(
+        "--quick", action="store_true", help="a fiftieth of everything, and it says so"
+    )
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if options.quick:
@@ -329,10 +363,14 @@ def main() -> None:
         if "pg" in wanted:
             figures |= measure_postgresql(folder, options.pg)
     if options.json:
-        print(json.dumps(figures | {"compared": COMPARED}))
+        size = f"{options.tokens} tokens, {options.events} events, {options.pg} on PostgreSQL"
+        print(json.dumps(figures | {"size": size, "compared": COMPARED}))
     else:
         for figure, value in figures.items():
             print(f"{figure:24} {value:,.3f}")
+        if options.quick:
+            print(f"quick: {options.tokens} tokens and events instead of 1,000,000")
+        print(COMPARED)
 
 
 if __name__ == "__main__":

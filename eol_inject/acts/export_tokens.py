@@ -1,6 +1,7 @@
 """The ledger's tokens into a new owner-only file."""
 
 import os
+from contextlib import ExitStack
 from pathlib import Path
 
 from eol_inject.errors import StationError, UsageError
@@ -29,13 +30,16 @@ def export_tokens(
         raise UsageError("ledger.backup_exists", path=str(path)) from None
     except OSError as error:
         raise StationError("ledger.no_folder", path=str(path), why=error.strerror or "") from error
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-            return ledger.export(file, Format(how), lot=lot, secrets_for=secrets_for, reason=reason)
-    except BaseException as error:
-        path.unlink()
-        if isinstance(error, OSError):
+    with ExitStack() as failing:
+        failing.callback(path.unlink)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+                rows = ledger.export(
+                    file, Format(how), lot=lot, secrets_for=secrets_for, reason=reason
+                )
+        except OSError as error:
             raise StationError(
                 "ledger.no_folder", path=str(path), why=error.strerror or ""
             ) from error
-        raise
+        failing.pop_all()
+    return rows

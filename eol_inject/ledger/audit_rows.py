@@ -12,7 +12,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from eol_inject.errors import EolError
-from eol_inject.ledger import attempts
+from eol_inject.ledger import attempts, marks
 from eol_inject.ledger.chain import Setup, digest_of_row
 from eol_inject.ledger.labels import CONSTANT
 from eol_inject.ledger.model import Finding, Hold
@@ -35,12 +35,14 @@ from eol_inject.ledger.transitions import State
 from eol_inject.unit import Identifier, Secret
 
 _AT_ONCE: Final = 5000
+_NAMED: Final = 100
+"""Tokens of one gap that are named one by one."""
 
 EXEMPT: Final[Mapping[str, Mapping[str, str]]] = {
     "lease": {"*": "who works on a unit now; it is over with the cycle"},
-    "station": {"*": "where a station was seen; each compares it with itself when it starts"},
+    "station": {"*": "told as a whole, together with meta (`marks`)"},
     "transition": {"*": "compared with the program's own table"},
-    "meta": {"*": "guarded by triggers; identity and kind are compared with the first event"},
+    "meta": {"*": "told as a whole, together with station (`marks`)"},
     "event": {"id": "order within a chain is by seq"},
     "unit": {"created_at": "the time stands in the event"},
     "source": {"id": "a number", "at": "the time stands in the event"},
@@ -107,8 +109,11 @@ def _missing(where: str) -> Finding:
 def _founded(conn: sa.Connection, told: Told) -> Iterator[Finding]:
     known = {row.key: row.value for row in conn.execute(sa.select(meta.c.key, meta.c.value))}
     there = {"ledger": known.get("ledger_id"), "kind": known.get("kind")}
-    if told.founded and dict(told.founded) != there:
+    said = {name: told.founded.get(name) for name in there}
+    if told.founded and said != there:
         yield Finding("meta", "is another ledger, or of another kind, than was founded")
+    if told.marks and told.marks != marks.digest(conn):
+        yield Finding("meta", "or station does not say what the log does: who has to speak, where")
 
 
 def _units(conn: sa.Connection, told: Told) -> Iterator[Finding]:
@@ -220,40 +225,46 @@ def _people(conn: sa.Connection, told: Told) -> Iterator[Finding]:
 
 def _sources(conn: sa.Connection, told: Told) -> Iterator[Finding]:
     """Each row has its import event, and the tokens that this event counted."""
-    said: Counter[tuple[Any, ...]] = Counter(
-        tuple(one[name] for name in _IMPORTED) for one in told.sources
-    )
+    said: dict[tuple[Any, ...], list[Mapping[str, Any]]] = defaultdict(list)
+    for one in told.sources:
+        said[tuple(one[name] for name in _IMPORTED)].append(one)
     per_source = sa.select(token.c.source, sa.func.count()).group_by(token.c.source)
     counted = {int(row[0]): int(row[1]) for row in conn.execute(per_source)}
     for row in conn.execute(sa.select(source).order_by(source.c.id)):
         key = (
             row.product, row.lot, row.organization, row.sha256, row.new, row.known, row.operator
         )  # fmt: skip
-        if not said[key]:
+        event = said[key].pop(0) if said[key] else None
+        if event is None:
             yield Finding(f"source {row.id}", "is not what its event says")
-        said[key] -= 1
         there = counted.pop(row.id, 0)
         if there != row.new:
-            yield from _tokens_missing(conn, row.id, row.new, there)
+            yield Finding(f"source {row.id}", f"brought {row.new} tokens, and {there} are there")
+        if event is not None and "first" in event:
+            yield from _missing_tokens(conn, row.id, event["first"], event["last"])
     for number in counted:
         yield Finding(f"source {number}", "is missing, though tokens came from it")
-    for key, count in said.items():
-        if count > 0:
+    for key, left in said.items():
+        if left:
             yield Finding("source", f"of product {key[0]}, lot {key[1]} is missing")
 
 
 _IMPORTED: Final = ("product", "lot", "organization", "source_sha256", "new", "known", "operator")
 
 
-def _tokens_missing(conn: sa.Connection, number: int, new: int, there: int) -> Iterator[Finding]:
-    """A source brings its tokens under numbers in a row: a gap among them is named."""
-    yield Finding(f"source {number}", f"brought {new} tokens, and {there} are there")
-    before: int | None = None
-    query = sa.select(token.c.id).where(token.c.source == number).order_by(token.c.id)
-    for (this,) in _rows(conn, query):
-        for gone in range(this if before is None else before + 1, this):
+def _missing_tokens(conn: sa.Connection, number: int, first: int, last: int) -> Iterator[Finding]:
+    """A source brings its tokens under numbers in a row: what is not there is named."""
+    between = sa.and_(token.c.id >= first, token.c.id <= last)
+    there = conn.execute(sa.select(sa.func.count()).where(between)).scalar_one()
+    if there == last - first + 1:
+        return
+    expected = first
+    for (this,) in _rows(conn, sa.select(token.c.id).where(between).order_by(token.c.id)):
+        for gone in range(expected, min(this, expected + _NAMED)):
             yield Finding(f"token {gone}", f"of source {number} is missing")
-        before = this
+        expected = this + 1
+    for gone in range(expected, min(last + 1, expected + _NAMED)):
+        yield Finding(f"token {gone}", f"of source {number} is missing")
 
 
 class _Tokens:
@@ -279,8 +290,12 @@ class _Tokens:
 
     def check(self) -> Iterator[Finding]:
         """Each token, then what is bound to none."""
-        for row in _rows(self._conn, sa.select(token)):
+        before: dict[int, int] = {}
+        for row in _rows(self._conn, sa.select(token).order_by(token.c.id)):
             where = f"token {row.id}"
+            if row.row <= before.get(row.source, -1):
+                yield Finding(where, "is not in the order of its source")
+            before[row.source] = row.row
             bound = self._bound.pop(row.id, [])
             if not self._fits(row, bound):
                 yield Finding(where, "was changed: its values do not fit together")

@@ -8,6 +8,7 @@ it until every station has compared its own memory (``settling``).
 import os
 import sqlite3
 from collections.abc import Callable
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,7 +16,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from eol_inject.errors import EolError, Param, StationError, UsageError
-from eol_inject.ledger import home, schema, sqlite
+from eol_inject.ledger import home, marks, schema, sqlite
 from eol_inject.ledger.chain import Entry, Setup, append
 from eol_inject.ledger.migrate import migrate
 from eol_inject.ledger.schema import meta
@@ -47,15 +48,14 @@ def backup(setup: Setup, path: Path) -> Backup:
         raise UsageError("ledger.backup_exists", path=str(path)) from None
     except OSError as error:
         raise StationError("ledger.no_folder", path=str(path), why=error.strerror or "") from error
-    try:
+    with ExitStack() as failing:
+        failing.callback(path.unlink)
         if isinstance(setup.db, sqlite.SqliteDatabase):
             _copy_file(setup.db.path, path)
         else:
             setup.db.read(lambda conn: _copy_rows_to_file(conn, path))
         events = _seal(path)
-    except BaseException:
-        path.unlink()
-        raise
+        failing.pop_all()
     return Backup(path, setup.info.id, events)
 
 
@@ -73,19 +73,16 @@ def into_file(path: Path, target: Path, mark: Callable[[Path], None]) -> Path | 
         raise UsageError("ledger.another_ledger", path=str(target))
     fresh = target.with_name(target.name + ".restoring")
     try:
-        try:
-            os.close(os.open(fresh, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600))
-        except OSError as error:
-            raise StationError(
-                "ledger.no_folder", path=str(fresh), why=error.strerror or ""
-            ) from error
+        os.close(os.open(fresh, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600))
+    except OSError as error:
+        raise StationError("ledger.no_folder", path=str(fresh), why=error.strerror or "") from error
+    with ExitStack() as failing:
+        for one in _with_logs(fresh):
+            failing.callback(one.unlink, missing_ok=True)
         _copy_file(path, fresh)
         mark(fresh)
         _seal(fresh)
-    except BaseException:
-        for one in _with_logs(fresh):
-            one.unlink(missing_ok=True)
-        raise
+        failing.pop_all()
     kept = _move_away(target) if stands else None
     fresh.replace(target)
     return kept
@@ -123,15 +120,11 @@ def into_database(conn: sa.Connection, path: Path) -> None:
     if sa.inspect(conn).get_table_names():
         raise UsageError("ledger.not_empty")
     migrate(conn)
-    source = sqlite.SqliteDatabase(path)
-    try:
-        with _without_guards(conn):
-            conn.execute(sa.delete(schema.transition))
-            source.read(lambda rows: _copy_rows(rows, conn))
-        if conn.dialect.name == "postgresql":
-            _restart_sequences(conn)
-    finally:
-        source.close()
+    with closing(sqlite.SqliteDatabase(path)) as source, _without_guards(conn):
+        conn.execute(sa.delete(schema.transition))
+        source.read(lambda rows: _copy_rows(rows, conn))
+    if conn.dialect.name == "postgresql":
+        _restart_sequences(conn)
     flag_all(conn)
 
 
@@ -141,12 +134,9 @@ def stations_in(path: Path) -> set[str]:
         old = sqlite.open_file(path, create=False)
     except EolError:
         return set()
-    try:
+    with closing(old), suppress(EolError):
         return old.read(drawing)
-    except EolError:
-        return set()
-    finally:
-        old.close()
+    return set()
 
 
 def mark_restored(setup: Setup, operator: str, path: Path, stations: set[str]) -> None:
@@ -159,7 +149,9 @@ def mark_restored(setup: Setup, operator: str, path: Path, stations: set[str]) -
         )
         flag_all(conn, stations)
         home.forget(conn)
-        facts: dict[str, Param] = {"generation": generation, "backup": path.name}
+        facts: dict[str, Param] = {
+            "generation": generation, "backup": path.name, marks.FACT: marks.digest(conn),
+        }  # fmt: skip
         append(conn, setup, Entry("restored", operator=operator, facts=facts))
 
     setup.db.write(work)
@@ -171,19 +163,16 @@ def _copy_file(source: Path, target: Path) -> None:
 
 
 def _copy_rows_to_file(rows: sa.Connection, path: Path) -> None:
-    target = sqlite.SqliteDatabase(path)
+    with closing(sqlite.SqliteDatabase(path)) as target:
 
-    def work(conn: sa.Connection) -> None:
-        migrate(conn)
-        target.brand(conn)
-        with _without_guards(conn):
-            conn.execute(sa.delete(schema.transition))
-            _copy_rows(rows, conn)
+        def work(conn: sa.Connection) -> None:
+            migrate(conn)
+            target.brand(conn)
+            with _without_guards(conn):
+                conn.execute(sa.delete(schema.transition))
+                _copy_rows(rows, conn)
 
-    try:
         target.write(work)
-    finally:
-        target.close()
 
 
 def _copy_rows(source: sa.Connection, target: sa.Connection) -> None:
@@ -248,15 +237,12 @@ def _seal(path: Path) -> int:
 
 def _identity(path: Path) -> str:
     """The id of the ledger in a file. Raises ``StationError``: ``foreign``, ``corrupt``."""
-    opened = sqlite.open_file(path, create=False)
-    try:
+    with closing(sqlite.open_file(path, create=False)) as opened:
         found = opened.read(
             lambda conn: conn.execute(
                 sa.select(meta.c.value).where(meta.c.key == "ledger_id")
             ).scalar_one_or_none()
         )
-    finally:
-        opened.close()
     if found is None:
         raise StationError("ledger.foreign")
     return str(found)

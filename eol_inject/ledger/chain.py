@@ -93,11 +93,15 @@ def last_at(conn: sa.Connection, station: str) -> str | None:
     return conn.execute(query.order_by(event.c.seq.desc()).limit(1)).scalar_one_or_none()
 
 
-def append(conn: sa.Connection, setup: Setup, entry: Entry) -> Head:
-    """Append ``entry`` to this station's chain and return the new head."""
+def append(conn: sa.Connection, setup: Setup, entry: Entry, *, after: Head | None = None) -> Head:
+    """Append ``entry`` to this station's chain and return the new head.
+
+    ``after``: where the chain ends, for who locked it already and looked.
+    """
     station = setup.info.station
-    setup.db.lock_chain(conn, station)
-    before = head(conn, station)
+    if after is None:
+        setup.db.lock_chain(conn, station)
+    before = after or head(conn, station)
     row: dict[str, str | int | None] = {
         "station": station,
         "seq": before.seq + 1,

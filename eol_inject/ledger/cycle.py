@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -136,7 +136,7 @@ class Cycle:
         wanted, vault = draw.Wanted(product, organization, lot), self._setup.vault
 
         def work(conn: sa.Connection) -> tuple[Reserved, Handed | None]:
-            row = self._stand(conn)
+            row = self._stand(conn, locking=self._setup.db.shared)
             refuse(row)
             if row.assignment is not None:
                 refuse_revoked(row)
@@ -155,8 +155,9 @@ class Cycle:
                     conn, self._setup, self._held.unit, wanted, by=self._held.operator
                 )
             if taken is None:
-                taken = draw.from_pool(conn, wanted)
-            added, at = self._assign(conn, taken.id)
+                taken, added, at = self._next(conn, wanted)
+            else:
+                added, at = self._assign(conn, taken.id)
             reserved = draw.reserved(vault, taken, added, State.RESERVED, resumed=False)
             return reserved, self._handed(taken, at)
 
@@ -338,8 +339,16 @@ class Cycle:
 
         self._setup.db.write(work)
 
-    def _stand(self, conn: sa.Connection) -> Found:
-        row: Found = STAND.first(conn, {"u": self._held.unit, "r": self._role})
+    def _stand(self, conn: sa.Connection, *, locking: bool = False) -> Found:
+        """``locking``: this station's chain too, for a server is asked as seldom as can be."""
+        values = {"u": self._held.unit, "r": self._role}
+        if locking:
+            from eol_inject.ledger import one_trip
+
+            station = self._setup.info.station
+            row: Found = one_trip.STAND_AND_LOCK.first(conn, {**values, "s": station})
+        else:
+            row = STAND.first(conn, values)
         if row.fence != self._held.fence:
             raise StationError("ledger.lease_lost", slot=self._held.slot)
         if row.left < LEASE_S * 2 / 3:
@@ -397,21 +406,39 @@ class Cycle:
             facts=facts or {},
         )
 
+    def _next(self, conn: sa.Connection, wanted: draw.Wanted) -> tuple[Found, int, Head]:
+        """The next token of the lot, its assignment, and the event that tells of it."""
+        if not self._setup.db.shared:
+            taken = draw.from_pool(conn, wanted)
+            return taken, *self._assign(conn, taken.id)
+        from eol_inject.ledger import one_trip
+
+        station = self._setup.info.station
+        taken, added, before = one_trip.take(conn, wanted, station, self._new_assignment())
+        return (
+            taken,
+            added,
+            append(conn, self._setup, self._reserved(taken.id, added), after=before),
+        )
+
     def _assign(self, conn: sa.Connection, token_id: int) -> tuple[int, Head]:
+        row = _ADD.first(conn, {"token": token_id, **self._new_assignment()})
+        added = int(row.id)
+        return added, append(conn, self._setup, self._reserved(token_id, added))
+
+    def _new_assignment(self) -> dict[str, Any]:
         at = self._setup.now()
-        added = _ADD.first(
-            conn,
-            {
-                "token": token_id, "unit": self._held.unit, "role": self._role,
-                "prev_state": State.AVAILABLE, "act": Act.RESERVE, "state": State.RESERVED,
-                "request": f"{self._request}:{self._role}", "proof": "", "label": LabelState.NONE,
-                "opened_at": at, "changed_at": at,
-            },
-        )  # fmt: skip
+        return {
+            "unit": self._held.unit, "role": self._role, "prev_state": State.AVAILABLE,
+            "act": Act.RESERVE, "state": State.RESERVED,
+            "request": f"{self._request}:{self._role}", "proof": "", "label": LabelState.NONE,
+            "opened_at": at, "changed_at": at,
+        }  # fmt: skip
+
+    def _reserved(self, token_id: int, added: int) -> Entry:
         facts: dict[str, Param] = {} if self._role == SELF_ROLE else {"role": self._role}
-        entry = self._entry(Act.RESERVE, token=token_id, assignment=int(added.id), facts=facts)
-        entry = replace(entry, source=State.AVAILABLE, target=State.RESERVED)
-        return int(added.id), append(conn, self._setup, entry)
+        entry = self._entry(Act.RESERVE, token=token_id, assignment=added, facts=facts)
+        return replace(entry, source=State.AVAILABLE, target=State.RESERVED)
 
     def _handed(self, row: Found, at: Head) -> Handed:
         return Handed(at, bytes(row.auth_print), self.unit.identifiers, self._role)

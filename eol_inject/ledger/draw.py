@@ -49,7 +49,8 @@ class Wanted:
             raise UnitError("ledger.other_lot", known=lot, wanted=self.lot)
 
 
-def _next(*, any_organization: bool) -> Prepared:
+def next_token(*, any_organization: bool) -> sa.UpdateBase:
+    """Take the next unbound token of product ``p`` and lot ``l``, and organization ``o``."""
     pick = (
         sa.select(token.c.id)
         .where(_FREE, token.c.product == sa.bindparam("p"), token.c.lot == sa.bindparam("l"))
@@ -62,13 +63,15 @@ def _next(*, any_organization: bool) -> Prepared:
     return _taking(token.c.id == pick.scalar_subquery())
 
 
-def _taking(which: sa.ColumnElement[bool]) -> Prepared:
-    return Prepared(sa.update(token).where(which).values(state="taken").returning(*_COLUMNS))
+def _taking(which: sa.ColumnElement[bool]) -> sa.UpdateBase:
+    return sa.update(token).where(which).values(state="taken").returning(*_COLUMNS)
 
 
-_NEXT: Final = _next(any_organization=False)
-_NEXT_OF_ANY: Final = _next(any_organization=True)
-_THIS: Final = _taking(sa.and_(token.c.id == sa.bindparam("t"), token.c.state == "available"))
+_NEXT: Final = Prepared(next_token(any_organization=False))
+_NEXT_OF_ANY: Final = Prepared(next_token(any_organization=True))
+_THIS: Final = Prepared(
+    _taking(sa.and_(token.c.id == sa.bindparam("t"), token.c.state == "available"))
+)
 
 BINDINGS: Final = (
     sa.select(sa.func.count())
@@ -128,18 +131,23 @@ def from_pool(conn: sa.Connection, wanted: Wanted) -> Found:
     else:
         row = _NEXT.first(conn, {**values, "o": wanted.organization})
     if row is None:
-        left = conn.execute(_LEFT, values).one()
-        if not left.all:
-            raise StationError("ledger.no_such_lot", product=wanted.product, lot=wanted.lot)
-        if left.bound:
-            raise StationError("ledger.only_bound_left", lot=wanted.lot, count=left.bound)
-        raise StationError(
-            "ledger.pool_empty",
-            product=wanted.product,
-            lot=wanted.lot,
-            organization=wanted.organization if wanted.organization is not None else "any",
-        )
+        raise nothing_left(conn, wanted)
     return row
+
+
+def nothing_left(conn: sa.Connection, wanted: Wanted) -> StationError:
+    """Why the lot gives no token."""
+    left = conn.execute(_LEFT, {"p": wanted.product, "l": wanted.lot}).one()
+    if not left.all:
+        return StationError("ledger.no_such_lot", product=wanted.product, lot=wanted.lot)
+    if left.bound:
+        return StationError("ledger.only_bound_left", lot=wanted.lot, count=left.bound)
+    return StationError(
+        "ledger.pool_empty",
+        product=wanted.product,
+        lot=wanted.lot,
+        organization=wanted.organization if wanted.organization is not None else "any",
+    )
 
 
 def bound_to(

@@ -6,7 +6,7 @@ An SQLite ledger lives on one computer; a shared one knows each station's comput
 import sqlalchemy as sa
 
 from eol_inject.errors import StationError, UnitError
-from eol_inject.ledger import people
+from eol_inject.ledger import marks, people
 from eol_inject.ledger.chain import Entry, Setup, append
 from eol_inject.ledger.people import Person
 from eol_inject.ledger.schema import meta, station
@@ -38,7 +38,7 @@ def refuse_elsewhere(setup: Setup) -> None:
     if setup.db.shared and known not in (None, host):
         raise StationError("ledger.station_taken", station=setup.info.station, host=known)
     if home is None or (setup.db.shared and known is None):
-        setup.db.write(lambda conn: _settle_in(conn, setup, host))
+        setup.db.write(lambda conn: _settle_in_and_tell(conn, setup, host))
 
 
 def adopt(setup: Setup, by: Person, reason: str) -> None:
@@ -57,11 +57,8 @@ def adopt(setup: Setup, by: Person, reason: str) -> None:
         _settle_in(conn, setup, host)
         if not setup.db.shared:
             flag_all(conn)
-        append(
-            conn,
-            setup,
-            Entry("adopt", operator=by.name, reason=reason, facts={"host": host}),
-        )
+        facts = {"host": host, marks.FACT: marks.digest(conn)}
+        append(conn, setup, Entry("adopt", operator=by.name, reason=reason, facts=facts))
 
     setup.db.write(work)
 
@@ -69,6 +66,11 @@ def adopt(setup: Setup, by: Person, reason: str) -> None:
 def forget(conn: sa.Connection) -> None:
     """After a restore: the next computer to begin a cycle is the right one."""
     conn.execute(sa.delete(meta).where(meta.c.key == _HOME))
+
+
+def _settle_in_and_tell(conn: sa.Connection, setup: Setup, host: str) -> None:
+    _settle_in(conn, setup, host)
+    marks.tell(conn, setup)
 
 
 def _settle_in(conn: sa.Connection, setup: Setup, host: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from eol_inject.errors import UsageError
+from eol_inject.errors import Param, UsageError
 from eol_inject.ledger.chain import Entry, Setup, append
 from eol_inject.ledger.model import ImportResult
 from eol_inject.ledger.schema import Found, binding, source, token
@@ -20,6 +20,8 @@ from eol_inject.ledger.vault import UID_SIZE, Vault
 from eol_inject.unit import Secret, StaticToken
 
 _CHUNK: Final = 2000
+_ONE_IMPORT: Final = "import"
+"""The name of the lock; a station of this name waits for imports too, and nothing worse."""
 
 _staged: Final = sa.MetaData()
 
@@ -102,8 +104,9 @@ def take(conn: sa.Connection, setup: Setup, parcel: Parcel) -> ImportResult:
     _refuse_known(conn, parcel)
     new, bound, bare = _new(conn, repeated=repeated)
     if new:
-        _insert(conn, setup, parcel, rows=rows, new=new, repeated=repeated)
-        facts = {
+        first, last = _insert(conn, setup, parcel, rows=rows, new=new, repeated=repeated)
+        facts: dict[str, Param] = {
+            "first": first, "last": last,
             "product": parcel.product, "lot": parcel.lot, "organization": parcel.organization,
             "source_sha256": parcel.sha256, "new": new, "known": rows - new,
         }  # fmt: skip
@@ -298,7 +301,10 @@ def _new(conn: sa.Connection, *, repeated: bool) -> tuple[int, int, int]:
 
 def _insert(
     conn: sa.Connection, setup: Setup, parcel: Parcel, *, rows: int, new: int, repeated: bool
-) -> None:
+) -> tuple[int, int]:
+    """The ids of the first and the last of the new tokens."""
+    # One import at a time: ids without a gap, so that a token that was removed has a name.
+    setup.db.lock_chain(conn, _ONE_IMPORT)
     source_id = conn.execute(
         sa.insert(source).returning(source.c.id),
         {
@@ -343,6 +349,9 @@ def _insert(
             .distinct(),
         )
     )
+    ends = sa.select(sa.func.min(token.c.id), sa.func.max(token.c.id))
+    first_id, last_id = conn.execute(ends.where(token.c.source == source_id)).one()
+    return int(first_id), int(last_id)
 
 
 def _chunks(tokens: Iterable[StaticToken], size: int) -> Iterator[Sequence[StaticToken]]:

@@ -2,6 +2,7 @@
 
 import hmac
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Required, TypedDict, Unpack
@@ -9,7 +10,7 @@ from typing import Final, Required, TypedDict, Unpack
 import sqlalchemy as sa
 
 from eol_inject.errors import Param, StationError, UsageError
-from eol_inject.ledger import sqlite
+from eol_inject.ledger import marks, sqlite
 from eol_inject.ledger.book import Ledger, fresh_id, utc_now
 from eol_inject.ledger.chain import Entry, Setup, append
 from eol_inject.ledger.database import Database
@@ -104,7 +105,9 @@ def prepare(
             database.brand(conn)
             _found(conn, keys, create, unique(), clock())
             info = _info(_meta(conn), station, database.where)
-            facts: dict[str, Param] = {"ledger": info.id, "kind": info.kind.value}
+            facts: dict[str, Param] = {
+                "ledger": info.id, "kind": info.kind.value, marks.FACT: marks.digest(conn),
+            }  # fmt: skip
             append(conn, setup_of(info), Entry("founded", facts=facts))
             return info
         _refuse_wrong_keys(keys, known)
@@ -114,11 +117,10 @@ def prepare(
         memory = None if witness is None else Witness(witness, info.id, station)
         return Setup(database, Vault(keys, info.id), info, clock, unique, memory, host)
 
-    try:
+    with ExitStack() as failing:
+        failing.callback(database.close)
         info = database.write(work)
-    except BaseException:
-        database.close()
-        raise
+        failing.pop_all()
     return Ledger(setup_of(info))
 
 

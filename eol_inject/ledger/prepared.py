@@ -34,6 +34,8 @@ class Prepared:
         self._columns: Final = columns
         self._compiled: dict[str, _Compiled] = {}
         self._row: Callable[[Sequence[Any]], Any] | None = None
+        self._silent: bool | None = None
+        """Whether it gives no rows; asked once, since psycopg builds an object for each column."""
 
     def run(self, conn: sa.Connection, values: Mapping[str, Any]) -> int:
         """Execute with ``values`` for its parameters; how many rows it changed."""
@@ -53,7 +55,9 @@ class Prepared:
         cursor = conn.connection.cursor()
         try:
             cursor.execute(compiled.text, given)
-            found = None if cursor.description is None else cursor.fetchone()
+            if self._silent is None:
+                self._silent = cursor.description is None
+            found = None if self._silent else cursor.fetchone()
             if found is not None and self._row is None:
                 names = [column[0] for column in cursor.description]
                 self._row = _named("Row", names)._make

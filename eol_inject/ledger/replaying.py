@@ -12,7 +12,7 @@ from typing import Final, Literal
 import sqlalchemy as sa
 
 from eol_inject.errors import Param, StationError, UnitError
-from eol_inject.ledger import cloud, identity, people, settling
+from eol_inject.ledger import cloud, identity, marks, people, settling
 from eol_inject.ledger.chain import Entry, Setup, append, head
 from eol_inject.ledger.model import Hold, LabelState
 from eol_inject.ledger.moves import Place, move
@@ -61,6 +61,7 @@ def replay(setup: Setup, by: Person, reason: str) -> Replayed:
         facts = {"known": done.known, "replayed": done.replayed, "set_aside": done.set_aside}
         append(conn, setup, replace(again.entry, facts=facts))
         settling.unflag(conn, setup.info.station)
+        marks.tell(conn, setup)
         return done
 
     done = setup.db.write(work)

@@ -6,7 +6,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from eol_inject.errors import StationError, UnitError
-from eol_inject.ledger import people
+from eol_inject.ledger import marks, people
 from eol_inject.ledger.chain import Entry, Setup, append
 from eol_inject.ledger.people import Person
 from eol_inject.ledger.schema import event, meta
@@ -32,11 +32,11 @@ def refuse_unsettled(setup: Setup) -> None:
     station = setup.info.station
     if behind:
         if station not in waiting:
-            setup.db.write(flag_all)
+            setup.db.write(lambda conn: _flag_and_tell(conn, setup))
         raise StationError("ledger.behind_witness", station=station)
     if station in waiting:
         memory(setup)
-        setup.db.write(lambda conn: unflag(conn, station))
+        setup.db.write(lambda conn: _unflag_and_tell(conn, setup))
         waiting.remove(station)
     if waiting:
         raise StationError("ledger.unsettled", stations=", ".join(sorted(waiting)))
@@ -82,7 +82,7 @@ def settle(setup: Setup, station: str, by: Person, reason: str) -> None:
         people.require(conn, setup, by, Who.LEAD, "settle")
         need(reason, "settle")
         unflag(conn, station)
-        facts = {"station": station}
+        facts = {"station": station, marks.FACT: marks.digest(conn)}
         append(conn, setup, Entry("settle", operator=by.name, reason=reason, facts=facts))
 
     setup.db.write(work)
@@ -97,3 +97,13 @@ def need(reason: str, act: str) -> None:
 def unflag(conn: sa.Connection, station: str) -> None:
     """This station has spoken."""
     conn.execute(sa.delete(meta).where(meta.c.key == _FLAG + station))
+
+
+def _flag_and_tell(conn: sa.Connection, setup: Setup) -> None:
+    flag_all(conn)
+    marks.tell(conn, setup)
+
+
+def _unflag_and_tell(conn: sa.Connection, setup: Setup) -> None:
+    unflag(conn, setup.info.station)
+    marks.tell(conn, setup)

@@ -14,7 +14,7 @@ from eol_inject.ledger.transitions import HOLDS, LIVE, State
 
 _LIVE_SQL: Final = assignment.c.state.in_([sa.literal_column(f"'{state}'") for state in LIVE])
 
-STAND: Final = Prepared(
+STAND_STATEMENT: Final = (
     sa.select(
         lease.c.fence,
         (lease.c.expires - now()).label("left"),
@@ -52,6 +52,7 @@ STAND: Final = Prepared(
     .where(lease.c.unit == sa.bindparam("u"))
     .with_for_update(of=lease)
 )
+STAND: Final = Prepared(STAND_STATEMENT)
 """Lease, unit, live assignment and its token in one go; locks the unit's lease row."""
 
 

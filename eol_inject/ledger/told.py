@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from eol_inject.errors import Param
 from eol_inject.ledger.label_states import CopyState
+from eol_inject.ledger.marks import FACT
 from eol_inject.ledger.model import LabelState
 from eol_inject.ledger.schema import Found
 from eol_inject.ledger.transitions import Act, State, transition
@@ -90,6 +91,8 @@ class Told:
     revoked: set[int | None] = field(default_factory=set)
     rebound: list[tuple[str, str]] = field(default_factory=list)
     """Bindings that were moved, (was, is), as ``kind:value``."""
+    marks: str = ""
+    """Digest of what says which ledger this is, and who has to speak."""
     founded: Mapping[str, Any] = field(default_factory=dict)
     labels_of: dict[int | None, list[str]] = field(default_factory=dict)
     """Assignment → ids of its labels."""
@@ -122,6 +125,7 @@ class Told:
             tells(row, facts)
         if row.act.startswith("label_"):
             self._label(row, facts)
+        self.marks = str(facts.get(FACT, self.marks))
         if "hold" in facts:
             why = str(facts.get("why") or row.reason)
             self.holds[row.unit] = (facts["hold"], why if facts["hold"] else "")

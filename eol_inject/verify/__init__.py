@@ -20,7 +20,7 @@ from eol_inject.verify.holding import (
     torn_error,
 )
 from eol_inject.verify.places import Findings, Place, PlaceKind, TableState, stale_nvs
-from eol_inject.verify.regions import decode_region, differing_values
+from eol_inject.verify.regions import decode_region
 from eol_inject.verify.spec import InspectSpec, Where
 from eol_inject.verify.survey import inspect
 
@@ -45,7 +45,6 @@ __all__ = [
     "check_seal",
     "classify",
     "decode_region",
-    "differing_values",
     "disagreement",
     "distinct",
     "inspect",

@@ -1,9 +1,7 @@
 """Reads a region of any kind, and every token twice: by its decoder and by ``witness``'s search."""
 
-from collections.abc import Mapping
 from typing import Literal, assert_never
 
-from eol_inject.unit import Secret
 from eol_inject.verify import blnkopt, entries, layout, placeholder, witness
 from eol_inject.verify.content import Content, PlaceState
 from eol_inject.verify.spec import Blnkopt, Layout, NvsEntries, Placeholder, RegionForm
@@ -29,14 +27,6 @@ def decode_found(data: bytes, size: int | None) -> Content:
     return _witnessed(blnkopt.decode_found(data, size), witness.token_in(data))
 
 
-def differing_values(content: Content, wanted: Mapping[str, str | Secret]) -> tuple[str, ...]:
-    """Names of the keys, the token's apart, that do not stand in the region as ``wanted``."""
-    keys = {*wanted, *content.values} - {"auth"}
-    return tuple(
-        sorted(key for key in keys if _plain(content.values.get(key)) != _plain(wanted.get(key)))
-    )
-
-
 def _searched(content: Content, data: bytes) -> Content:
     """Kinds whose form is the product's own have one witness: the token's very bytes."""
     if content.auth is None:
@@ -51,7 +41,3 @@ def _witnessed(content: Content, seen: str | None) -> Content:
     if content.auth.reveal() == seen:
         return content
     return Content(PlaceState.TORN, content.auth, content.values, "two readings disagree")
-
-
-def _plain(value: str | Secret | None) -> str | None:
-    return value.reveal() if isinstance(value, Secret) else value

@@ -10,12 +10,12 @@ import pytest
 import sqlalchemy as sa
 
 from eol_inject.events import Outcome
-from eol_inject.ledger import Kind, open_ledger
+from eol_inject.ledger import Kind, open_ledger, restore_ledger
 from eol_inject.ledger.audit_rows import EXEMPT
 from eol_inject.ledger.label_states import UNIT, CopyState
 from eol_inject.ledger.labels import Made
 from eol_inject.ledger.people import Role
-from eol_inject.ledger.schema import TABLES
+from eol_inject.ledger.schema import TABLES, token
 from eol_inject.unit import Identifier, Secret, Unit
 from tests.contract.test_ledger_audit import found, tamper
 from tests.support.ledger import KEYS, begin, fill, mac, run_to, static_token, take_in, url_in
@@ -90,7 +90,7 @@ def tell(ledger):
 @pytest.fixture
 def storied(told):
     """The story, and again as it was when the test is over."""
-    tables = [table for table in TABLES if table.name in {*ROW, "meta", "event"}]
+    tables = [table for table in TABLES if table.name in {*ROW, "meta", "station", "event"}]
     with told._setup.db.engine.connect() as conn:
         before = {
             table: [row._asdict() for row in conn.execute(sa.select(table))] for table in tables
@@ -176,6 +176,56 @@ def test_a_ledger_is_what_it_was_founded_as(storied):
         facts = conn.execute(sa.text("SELECT facts FROM event WHERE act='founded'")).scalar_one()
     assert json.loads(facts)["kind"] == "training"
     assert "meta" in found(storied)
+
+
+@pytest.mark.parametrize("number", [2, 5, 6, 7])
+def test_a_token_that_is_removed_has_a_name(storied, number):
+    """Also the last one of its source, and the first: what an import brought stands in the log."""
+    tamper(storied, sa.delete(token).where(token.c.id == number))
+    assert f"token {number}" in found(storied)
+
+
+def test_tokens_that_change_places_are_found(storied):
+    """All their values are real ones: only which is which was exchanged."""
+    places = ((4, 900), (5, 4), (900, 5))
+    tamper(
+        storied,
+        *(sa.update(token).where(token.c.id == old).values(id=new) for old, new in places),
+    )
+    assert "token 5" in found(storied)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE meta SET value='7' WHERE key='generation'",
+        "DELETE FROM meta WHERE key='created_at'",
+        "INSERT INTO meta VALUES ('unsettled:st9', '')",
+        "INSERT INTO meta VALUES ('home', 'elsewhere')",
+        "INSERT INTO station VALUES ('st9', 'elsewhere', '')",
+    ],
+)
+def test_who_has_to_speak_is_not_changed_unseen(storied, statement):
+    """These rows decide whether a restored ledger may hand out tokens."""
+    tamper(storied, sa.text(statement))
+    assert found(storied) == {"meta"}
+
+
+def test_a_flag_of_a_restore_is_not_removed_unseen(tmp_path):
+    """Who deletes it lets a station draw that has not compared its memory; a settle is told."""
+    with open_ledger(url_in(tmp_path), keys=KEYS, station="st1", create=Kind.TRAINING) as ledger:
+        fill(ledger, 3)
+        run_to(begin(ledger, 1), "writing")
+        ledger.backup(tmp_path / "backup.db")
+    url = url_in(tmp_path)
+    restore_ledger(tmp_path / "backup.db", url, keys=KEYS, station="st2", operator="eng")
+    with open_ledger(url, keys=KEYS, station="st2") as restored:
+        assert found(restored) == set()
+        tamper(restored, sa.text("DELETE FROM meta WHERE key='unsettled:st1'"))
+        assert found(restored) == {"meta"}
+        tamper(restored, sa.text("INSERT INTO meta VALUES ('unsettled:st1', '')"))
+        restored.settle("st1", by=restored.authenticate("lea"), reason="its disk is gone")
+        assert found(restored) == set()
 
 
 def test_an_older_ledger_is_not_blamed_for_what_its_log_never_told(storied):
