@@ -16,9 +16,9 @@ from eol_inject.ledger.label_states import UNIT
 from eol_inject.ledger.model import Kind
 from eol_inject.profiles import Profile
 from eol_inject.scan import Scanner
-from eol_inject.station.flash_way import open_flash_way
 from eol_inject.station.stop import Stop
 from eol_inject.station.way import Way
+from eol_inject.station.ways import open_way
 
 
 class Confirm(StrEnum):
@@ -127,7 +127,7 @@ def open_bench(
         station=station,
         operator=operator,
         profile=profile,
-        way=open_flash_way(profile, ledger, aborted=stop.at_once),
+        way=open_way(profile, ledger, aborted=stop.at_once),
         stop=stop,
         template=templates.pop(UNIT),
         ledger=ledger,
