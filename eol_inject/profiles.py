@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, Self, assert_never
 from pydantic import Field, model_validator
 
 from eol_inject import chips, resources, specs
-from eol_inject.device.spec import BootSpec, DeviceSpec, PresenceSpec
+from eol_inject.device.spec import BootSpec, ConsoleSpec, DeviceSpec, PresenceSpec
 from eol_inject.errors import UsageError
 from eol_inject.image.spec import (
     AnyRegionSpec,
@@ -53,10 +53,9 @@ class ProfileSpec(specs.Spec):
     description: str = Field("", description="One line about the product, shown by `profile list`")
     product: ProductSpec
     device: DeviceSpec
-    firmware: FirmwareSpec
-    regions: tuple[AnyRegionSpec, ...] = Field(
-        min_length=1, description="The places that take values"
-    )
+    firmware: FirmwareSpec | None = None
+    regions: tuple[AnyRegionSpec, ...] = Field((), description="The places that take values")
+    console: ConsoleSpec | None = None
     inspect: InspectSpec = InspectSpec()
     fields: dict[str, FieldSpec] = Field(
         default_factory=dict, description="Metadata of a token, by field name"
@@ -67,7 +66,30 @@ class ProfileSpec(specs.Spec):
     limits: LimitsSpec = LimitsSpec()
 
     @model_validator(mode="after")
+    def _one_way_in(self) -> Self:
+        by_console = self.device.mode == "console"
+        if by_console != (self.console is not None):
+            raise ValueError("[console] and mode = 'console' belong together")
+        if by_console and (self.firmware is not None or self.regions):
+            raise ValueError("a console product has no [firmware] and no [[regions]]")
+        if not by_console and self.firmware is None:
+            raise ValueError("[firmware] is missing")
+        if self.console is not None:
+            for ask in (*self.console.erase, *self.console.inject):
+                for name in field_names(ask.send):
+                    if name != "auth" and name not in self.fields:
+                        raise ValueError(
+                            f"the console line '{ask.name}' uses {{{name}}}, which [fields] does "
+                            "not have"
+                        )
+        return self
+
+    @model_validator(mode="after")
     def _regions_fit_together(self) -> Self:
+        if self.console is not None:
+            return self
+        if not self.regions:
+            raise ValueError("[[regions]] is missing: where does the token go?")
         names = [region.name for region in self.regions]
         twice = [name for name in names if names.count(name) > 1]
         if twice:
@@ -141,16 +163,22 @@ class Profile:
         return chips.CHIPS[self.spec.device.chip]
 
     @property
+    def firmware(self) -> FirmwareSpec:
+        """What is flashed. Raises ``UsageError("profile.no_firmware")`` for a console product."""
+        if self.spec.firmware is None:
+            raise UsageError("profile.no_firmware", profile=self.name)
+        return self.spec.firmware
+
+    @property
     def firmware_file(self) -> Path:
         """The golden image's path."""
-        return (self.path.parent / self.spec.firmware.file).resolve()
+        return (self.path.parent / self.firmware.file).resolve()
 
     @property
     def part_files(self) -> tuple[tuple[int, Path], ...]:
         """Flash address and path of every further file that ``flash`` mode writes."""
         return tuple(
-            (part.address, (self.path.parent / part.file).resolve())
-            for part in self.spec.firmware.parts
+            (part.address, (self.path.parent / part.file).resolve()) for part in self.firmware.parts
         )
 
     def template(self, name: str) -> str:

@@ -34,15 +34,17 @@ def check_profile(profile: Profile) -> ProfileCheck:
     template's own codes.
     """
     spec = profile.spec
-    image = firmware.load(
-        spec.firmware,
-        spec.regions,
-        application=profile.firmware_file,
-        parts=profile.part_files,
-        chip=spec.device.chip,
-    )
-    if spec.device.security == "encrypted":
-        firmware.require_decrypted(image)
+    image = None
+    if spec.console is None:
+        image = firmware.load(
+            profile.firmware,
+            spec.regions,
+            application=profile.firmware_file,
+            parts=profile.part_files,
+            chip=spec.device.chip,
+        )
+        if spec.device.security == "encrypted":
+            firmware.require_decrypted(image)
     public = [name for name, field in spec.fields.items() if not field.secret]
     template = "none: units are closed without a label"
     if spec.label is not None:
@@ -58,19 +60,30 @@ def check_profile(profile: Profile) -> ProfileCheck:
         chip=spec.device.chip,
         mode=spec.device.mode,
         product=f"{spec.product.name} ({spec.product.id})",
-        image=str(profile.firmware_file),
-        image_sha256=image.sha256,
-        firmware=image.name,
-        region="; ".join(_places(image)),
-        sectors=", ".join(f"{address:#x}" for address in image.changed),
+        image=str(profile.firmware_file) if image else "none: the token goes in over the console",
+        image_sha256=image.sha256 if image else "",
+        firmware=image.name if image else "",
+        region="; ".join(_places(image) if image else _lines(profile)),
+        sectors=", ".join(f"{address:#x}" for address in image.changed) if image else "",
         template=template,
-        warnings=(*profile.warnings(), *firmware.doubts(image, _flash_size(profile))),
+        warnings=(
+            *profile.warnings(),
+            *(firmware.doubts(image, _flash_size(profile)) if image else ()),
+        ),
     )
 
 
 def _flash_size(profile: Profile) -> int:
     """Bytes the product's flash has: as the profile says, else as a common module does."""
     return profile.spec.device.flash_size or profile.chip.default_flash
+
+
+def _lines(profile: Profile) -> Iterator[str]:
+    """What is said to the console, in words, and what it proves."""
+    console = profile.spec.console
+    if console is not None:
+        yield from (ask.name for ask in (*console.identify, *console.erase, *console.inject))
+        yield f"proof: {console.proof}"
 
 
 def _places(image: Firmware) -> Iterator[str]:

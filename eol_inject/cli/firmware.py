@@ -66,15 +66,15 @@ def patch(image: Path, profile: str, token_file: str, out: Path, as_json: bool) 
 
     product = profiles.load(profile)
     golden = _read(image)
-    wanted, found = product.spec.firmware.sha256, hashlib.sha256(golden).hexdigest()
+    wanted, found = product.firmware.sha256, hashlib.sha256(golden).hexdigest()
     if wanted is not None and wanted != found:
         raise UsageError("image.wrong_file", path=str(image), found=found[:12], wanted=wanted[:12])
     judged = Golden(
         golden,
         product.spec.regions,
         chip=product.chip.name,
-        expect_type=product.spec.firmware.type,
-        expect_version=product.spec.firmware.version,
+        expect_type=product.firmware.type,
+        expect_version=product.firmware.version,
         parts=[(address, _read(path)) for address, path in product.part_files],
     )
     # offline there is no unit whose flash could hold anything else

@@ -1,9 +1,9 @@
 """What a profile says about the unit's chip and how to reach it: ``[device]`` and ``[boot]``."""
 
 import re
-from typing import Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from eol_inject import chips
 from eol_inject.device.identity import SecurityChoice
@@ -14,9 +14,10 @@ class DeviceSpec(Spec):
     """The chip, the wire and the mode of the cycle."""
 
     chip: str = Field(description="Chip name as esptool says it, e.g. esp32c3")
-    mode: Literal["flash", "inject"] = Field(
+    mode: Literal["flash", "inject", "console"] = Field(
         "flash",
-        description="flash: firmware and token in one pass; inject: golden image is already there",
+        description="flash: firmware and token in one pass; inject: golden image is already there; "
+        "console: the running firmware takes the token, as [console] says",
     )
     baud: int = Field(921600, ge=9600, le=4_000_000, description="Baud rate for transfers")
     first_baud: int = Field(
@@ -52,6 +53,18 @@ class DeviceSpec(Spec):
         return chip
 
 
+def _regex(pattern: str | None) -> str | None:
+    if pattern is not None:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f"not a regular expression: {error}") from None
+    return pattern
+
+
+Pattern = Annotated[str, AfterValidator(_regex)]
+
+
 class PresenceSpec(Spec):
     """How a station knows that a unit is in its slot, and that it has left."""
 
@@ -67,17 +80,95 @@ class PresenceSpec(Spec):
 class BootSpec(Spec):
     """What the firmware has to say on its console after the write; without it nothing is asked."""
 
-    expect: str = Field(description="Regular expression that one console line must match")
-    refuse: str | None = Field(None, description="Regular expression that fails the unit")
+    expect: Pattern = Field(description="Regular expression that one console line must match")
+    refuse: Pattern | None = Field(None, description="Regular expression that fails the unit")
     timeout_s: float = Field(5.0, gt=0, le=120)
     baud: int = Field(115200, ge=9600)
 
-    @field_validator("expect", "refuse")
+
+class AskSpec(Spec):
+    """One line to the console, and the line that answers it."""
+
+    name: str = Field(description="For error texts: what this line is for")
+    send: str = Field("", description="Template; {auth} and fields in braces; empty: only listen")
+    expect: Pattern = Field(description="Regular expression that one line of the answer matches")
+    refuse: Pattern | None = Field(None, description="Regular expression that fails the unit")
+    timeout_s: float = Field(5.0, gt=0, le=120)
+
+
+class ConsoleSpec(Spec):
+    """How a running firmware takes its token over its serial console."""
+
+    preset: Literal["classic-edgent", "edgent"] | None = Field(
+        None, description="Blynk's own commands; what the table says itself comes first"
+    )
+    baud: int = Field(115200, ge=9600, le=4_000_000)
+    line_end: Literal["\n", "\r", "\r\n"] = Field("\n", description="Behind each line sent")
+    enter: Literal["reset", "open"] = Field(
+        "reset", description="reset: by the port's lines; open: the firmware runs already"
+    )
+    ready: Pattern | None = Field(None, description="What it says once its console listens")
+    ready_timeout_s: float = Field(10.0, gt=0, le=120)
+    identify: tuple[AskSpec, ...] = Field(
+        min_length=1, description="Their named groups: mac or serial, and what `require` names"
+    )
+    require: dict[str, str] = Field(
+        default_factory=dict, description="Group of `identify` → what it has to say"
+    )
+    erase: tuple[AskSpec, ...] = Field((), description="Sent before the token")
+    inject: tuple[AskSpec, ...] = Field(min_length=1, description="One of them sends {auth}")
+    holds: AskSpec | None = Field(
+        None, description="What the unit holds: the group `token`, empty where it has none"
+    )
+    proof: Literal["read_back", "reply"] = Field(
+        "reply", description="read_back: `holds` tells the token; reply: `inject` was answered"
+    )
+
+    @model_validator(mode="before")
     @classmethod
-    def _compiles(cls, pattern: str | None) -> str | None:
-        if pattern is not None:
-            try:
-                re.compile(pattern)
-            except re.error as error:
-                raise ValueError(f"not a regular expression: {error}") from None
-        return pattern
+    def _fill_in(cls, table: Any) -> Any:
+        """A preset's lines, under what the profile says itself."""
+        if isinstance(table, dict) and table.get("preset") in CONSOLES:
+            return {**CONSOLES[table["preset"]], **table}
+        return table
+
+    @model_validator(mode="after")
+    def _proves_what_it_does(self) -> Self:
+        if self.proof == "read_back" and (
+            self.holds is None or "token" not in re.compile(self.holds.expect).groupindex
+        ):
+            raise ValueError("proof 'read_back' needs `holds` with a group (?P<token>…)")
+        if sum("{auth}" in ask.send for ask in self.inject) != 1:
+            raise ValueError("exactly one line of `inject` sends {auth}")
+        known = {name for ask in self.identify for name in re.compile(ask.expect).groupindex}
+        if not known & {"mac", "serial"}:
+            raise ValueError("`identify` needs a group (?P<mac>…) or (?P<serial>…)")
+        if missing := sorted(set(self.require) - known):
+            raise ValueError(f"`require` names '{missing[0]}', which no pattern of identify has")
+        return self
+
+
+_OK = r'"status":"OK"'
+_BAD = r'"status":"error"'
+_IDENTIFY = (
+    {"name": "devinfo", "send": "devinfo", "expect": r'"fw_type":"(?P<type>[^"]*)"'},
+    {"name": "wifi show", "send": "wifi show", "expect": r"mac:(?P<mac>[0-9A-Fa-f:]{17})"},
+)
+CONSOLES: dict[str, dict[str, Any]] = {
+    "classic-edgent": {
+        "identify": _IDENTIFY,
+        "inject": (
+            {"name": "connect", "send": "connect {auth} {ssid} {pass}", "expect": _OK,
+             "refuse": _BAD},
+        ),
+    },
+    "edgent": {
+        "identify": _IDENTIFY,
+        "erase": ({"name": "config erase", "send": "config erase", "expect": _OK},),
+        "inject": (
+            {"name": "connect", "send": "connect {auth}", "expect": _OK, "refuse": _BAD},
+        ),
+    },
+}  # fmt: skip
+"""Blynk's own consoles (blynk-library ``Edgent``, Edgent-Arduino): the firmware answers that it
+took the token, and tells it to nobody, so what it proves is `reply`."""

@@ -86,6 +86,41 @@ def download(board: Board, reason: str) -> Console:
     return Console(text, model.rom_baud, "", True)
 
 
+# -- what a running application keeps -----------------------------------------------------
+
+
+def product(board: Board) -> str:
+    """The firmware's own type, as its ``blnkinf`` says; empty where it has none."""
+    flash = board.read_decrypted(0, board.flash.size)
+    at = flash.find(b"blnkinf\0")
+    words = flash[at : at + 512].split(b"\0") if at >= 0 else []
+    pairs = dict(zip(words[1::2], words[2::2], strict=False))
+    return pairs.get(b"fw-type", b"").decode("ascii", "replace")
+
+
+def stored(board: Board) -> str:
+    """The token in its NVS; empty for none."""
+    offset, size = _nvs(board)
+    return firmware.nvs_token(board.flash.read(offset, size)).decode("ascii", "replace")
+
+
+def store(board: Board, auth: str, host: str) -> None:
+    """Configure, or with no token erase: a new NVS with two strings, as Edgent keeps them."""
+    offset, size = _nvs(board)
+    board.flash.erase(offset, size)
+    if auth:
+        board.flash.program(offset, firmware.nvs_of({"auth": auth, "host": host}, size))
+
+
+def _nvs(board: Board) -> tuple[int, int]:
+    try:
+        table = _partitions(board)
+    except _Refused:
+        table = []
+    found = next((part for part in table if (part.kind, part.subtype) == (1, 2)), None)
+    return (found.offset, found.size) if found else (0x9000, 0x5000)
+
+
 # -- ESP32 family --------------------------------------------------------------------------
 
 

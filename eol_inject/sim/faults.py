@@ -25,6 +25,8 @@ class Phase(StrEnum):
     READ = "read"
     MD5 = "md5"
     BOOT = "boot"
+    CONSOLE = "console"
+    """Bytes for the running firmware's console."""
 
 
 class Act(StrEnum):
@@ -73,6 +75,8 @@ FAULTS: Final[dict[str, Row]] = {
         Row("wrong_md5", Act.GATE, "the chip's MD5 is wrong", phases=_NONE),
         Row("boot_loop", Act.GATE, "the application crashes and starts again", phases=_NONE),
         Row("silent_boot", Act.GATE, "the console says nothing after a start", phases=_NONE),
+        Row("lost_reply", Act.GATE, "the console does what it is told and does not say so",
+            phases=_NONE),
         Row("busy", Act.GATE, "another program holds the port", phases=_NONE),
         Row("hang", Act.HANG, "answers nothing more until the next reset", Phase.WRITE, _ANY),
         Row("unplug", Act.UNPLUG, "the port goes away", Phase.WRITE, _ANY),

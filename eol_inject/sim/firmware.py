@@ -8,6 +8,7 @@ simulation's own: nothing is shared with ``image`` or ``verify``.
 import hashlib
 import re
 import struct
+import zlib
 from dataclasses import dataclass
 from typing import Final
 
@@ -72,6 +73,34 @@ def _region(image: bytes) -> dict[bytes, bytes] | None:
 def eeprom_token(sector: bytes) -> bytes:
     """The token of a valid configuration struct at offset 0, else nothing."""
     return _from_config(sector[:_CONFIG_SIZE])
+
+
+def nvs_of(strings: dict[str, str], size: int) -> bytes:
+    """An NVS partition with ``strings`` in the namespace ``blynk``: one page of it.
+
+    Source: ESP-IDF "Non-Volatile Storage Library, Internals", version 2 pages. A test compares it
+    with Espressif's own writer; the unit's process has the standard library only.
+    """
+    entries = [_entry(0, 0x01, 1, "blynk", b"\x01" + b"\xff" * 7)]
+    for key, value in strings.items():
+        data = value.encode() + b"\0"
+        rows = -(-len(data) // _ENTRY)
+        about = struct.pack("<HHI", len(data), 0xFFFF, zlib.crc32(data, 0xFFFFFFFF))
+        entries.append(_entry(1, _STRING, 1 + rows, key, about))
+        entries.append(data.ljust(rows * _ENTRY, b"\xff"))
+    body = b"".join(entries)
+    used = len(body) // _ENTRY
+    states = ((1 << 2 * 128) - 1) & ~sum(0b01 << 2 * number for number in range(used))
+    head = struct.pack("<IB", 0, 0xFE) + b"\xff" * 19
+    page = struct.pack("<I", 0xFFFFFFFE) + head
+    page += struct.pack("<I", zlib.crc32(head, 0xFFFFFFFF)) + states.to_bytes(32, "little") + body
+    return page.ljust(size, b"\xff")
+
+
+def _entry(namespace: int, kind: int, span: int, key: str, data: bytes) -> bytes:
+    head = bytes((namespace, kind, span, 0xFF))
+    tail = key.encode().ljust(16, b"\0") + data
+    return head + struct.pack("<I", zlib.crc32(head + tail, 0xFFFFFFFF)) + tail
 
 
 def nvs_token(partition: bytes) -> bytes:

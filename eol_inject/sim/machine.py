@@ -12,7 +12,8 @@ from typing import Final, Protocol
 
 from eol_inject.sim import boot
 from eol_inject.sim.board import Board
-from eol_inject.sim.faults import Act, Fault, FaultBox
+from eol_inject.sim.console import Console, Facts
+from eol_inject.sim.faults import Act, Fault, FaultBox, Phase
 from eol_inject.sim.loader import Loader
 from eol_inject.sim.models import MODELS, Model
 from eol_inject.sim.timing import (
@@ -74,6 +75,9 @@ class Config:
     seed: int = 1
     timing: str = "off"
     leak: bool = False
+    console: str = ""
+    """Whose commands the running firmware takes; empty: none."""
+    echo: bool = True
     faults: list[Fault] = field(default_factory=list)
 
 
@@ -100,6 +104,7 @@ class Machine:
         self._autobaud = False
         self._lines = (False, False)
         self._loader: Loader | None = None
+        self._console: Console | None = None
         self._era = 0
         """Counts resets: what an older era scheduled is void."""
         self._rx_free = 0.0
@@ -198,6 +203,9 @@ class Machine:
         self._outside.call_at(self._rx_free, lambda: self._arrive(data, era))
 
     def _arrive(self, data: bytes, era: int) -> None:
+        if era == self._era and self.mode is Mode.APPLICATION and self._console is not None:
+            self._to_console(self._console, data)
+            return
         loader = self._loader
         if era != self._era or self.mode is not Mode.LOADER or loader is None:
             return
@@ -209,6 +217,18 @@ class Machine:
         else:
             data = self.faults.noise(loader.phase, data, self.baud)
         loader.receive(data, self._outside.now())
+
+    def _to_console(self, console: Console, data: bytes) -> None:
+        """What the host types while the application runs."""
+        if not self._rates_match():
+            return
+        hit = self.faults.crossing(Phase.CONSOLE, len(data), self.baud)
+        if hit is not None:
+            console.receive(data[: hit[1]])
+            self.strike(hit[0])
+            return
+        console.answers = not (data.count(b"\n") and self.faults.gate("lost_reply"))
+        console.receive(data)
 
     def send(self, data: bytes, at: float) -> None:
         """Bytes from the chip, not before ``at``, at the chip's rate."""
@@ -276,6 +296,7 @@ class Machine:
         self._era += 1
         self.mode = Mode.RESET
         self._loader = None
+        self._console = None
         self._rx_free = self._tx_free = 0.0
         self._packet.clear()
         self.board.reset()
@@ -296,10 +317,23 @@ class Machine:
         if not silent:
             self._say(console)
         hit = self.faults.crossing(boot.PHASE, len(console.rest), self.baud)
+        if console.runs and self._config.console:
+            self._console = self._firmware_console()
         if hit is not None:
             self.strike(hit[0])
         elif not console.runs:
             self._again(self._era)
+
+    def _firmware_console(self) -> Console:
+        board = self.board
+        return Console(
+            self._config.console,
+            Facts(board.mac.hex(":"), boot.product(board)),
+            store=lambda auth, host: boot.store(board, auth, host),
+            stored=lambda: boot.stored(board),
+            say=lambda text: self.send(text.encode(), self._outside.now()),
+            echo=self._config.echo,
+        )
 
     def _again(self, era: int) -> None:
         """A start that failed is tried for ever, while somebody listens."""

@@ -299,6 +299,8 @@ def _config(birth: dict[str, Any]) -> Config:
         seed=birth["seed"],
         timing=birth["timing"],
         leak=birth["leak"],
+        console=birth["console"],
+        echo=birth["echo"],
         faults=[faults.parse(text) for text in birth["faults"]],
     )
 

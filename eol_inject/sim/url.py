@@ -1,8 +1,8 @@
 """``sim://CHIP?…``: one unit as a URL.
 
 Options: ``mac id dir flash image secure_boot flash_encryption secure_download boot seed timing
-leak idle fault``. The unit is named by ``id``, else by chip and MAC: every URL that names it meets
-the same flash. ``fault`` and ``image`` may be repeated.
+leak idle fault console echo``. The unit is named by ``id``, else by chip and MAC: every URL that
+names it meets the same flash. ``fault`` and ``image`` may be repeated.
 """
 
 import re
@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 from eol_inject.chips import CHIPS
 from eol_inject.errors import UsageError
 from eol_inject.sim import faults
+from eol_inject.sim.console import DIALECTS
 from eol_inject.sim.models import MODELS, Model
 from eol_inject.sim.timing import TIMINGS
 
@@ -27,11 +28,20 @@ _ESP8266_NUMBER: Final = 66
 _OPTIONS: Final = frozenset(
     {
         "mac", "id", "dir", "flash", "image", "secure_boot", "flash_encryption",
-        "secure_download", "boot", "seed", "timing", "leak", "idle", "fault",
+        "secure_download", "boot", "seed", "timing", "leak", "idle", "fault", "console", "echo",
     }
 )  # fmt: skip
 _REPEATED: Final = frozenset({"fault", "image"})
-_BORN: Final = ("flash", "secure_boot", "flash_encryption", "secure_download", "boot", "seed")
+_BORN: Final = (
+    "flash",
+    "secure_boot",
+    "flash_encryption",
+    "secure_download",
+    "boot",
+    "seed",
+    "console",
+    "echo",
+)
 """What is settled when the unit is born; a later URL may repeat it, not change it."""
 
 
@@ -55,6 +65,10 @@ class SimUrl:
     leak: bool | None
     idle_s: float | None
     faults: tuple[str, ...]
+    console: str
+    """Whose commands the running firmware takes; empty: none."""
+    echo: bool
+    """The console repeats what it is sent."""
     given: frozenset[str]
     """Options the URL names."""
 
@@ -81,6 +95,8 @@ class SimUrl:
             "leak": bool(self.leak),
             "idle": DEFAULT_IDLE_S if self.idle_s is None else self.idle_s,
             "faults": list(self.faults),
+            "console": self.console,
+            "echo": self.echo,
         }
 
     def wishes(self) -> dict[str, object]:
@@ -142,6 +158,8 @@ def parse(text: str) -> SimUrl:
         leak=_flag("leak", one("leak")),
         idle_s=_number("idle", one("idle")),
         faults=tuple(check_fault(value) for value in options.get("fault", [])),
+        console=_choice("console", one("console"), DIALECTS) or "",
+        echo=_flag("echo", one("echo")) is not False,
         given=frozenset(options),
     )
 

@@ -2,9 +2,8 @@
 
 import re
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
-from eol_inject.device import Device
 from eol_inject.device.spec import BootSpec
 from eol_inject.errors import UnitError
 from eol_inject.unit import Unit
@@ -19,7 +18,17 @@ _KEPT: Final = 8000
 """Characters of the boot log that stay with the attempt, the last ones."""
 
 
-def run(device: Device, spec: BootSpec, unit: Unit, keep: Callable[[str], None]) -> None:
+class Boots(Protocol):
+    """What can be started and listened to."""
+
+    def boot(
+        self, *, listen_s: float, baud: int, until: Callable[[str], bool] | None = None
+    ) -> str:
+        """See ``device.Device``."""
+        ...
+
+
+def run(device: Boots, spec: BootSpec, unit: Unit, keep: Callable[[str], None]) -> None:
     """Reset into the application and listen; ``keep`` is given what was heard, tokens hidden.
 
     Raises ``UnitError``: ``device.boot_refused`` where a line matches ``refuse``,

@@ -116,7 +116,7 @@ def _inspect(
     finished = standing.state is State.CLOSED and standing.hold is Hold.NONE
     if not may_clear and not finished:
         cycle.expect(blank=False)
-    findings = hand.inspect(standing.own)
+    findings = hand.inspect(standing)
     holding = verify.classify(findings, own=unit, look_up=ledger.look_up)
     if may_clear and holding is Holding.BLANK:
         cycle.clear_blank(rework.BLANK_AGAIN)

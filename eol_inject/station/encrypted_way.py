@@ -17,7 +17,7 @@ from eol_inject.errors import UnitError
 from eol_inject.events import ByteProgress
 from eol_inject.image import Patched
 from eol_inject.image.firmware import require_decrypted
-from eol_inject.ledger import Cycle, Ledger, Reserved
+from eol_inject.ledger import Cycle, Ledger, Reserved, Standing
 from eol_inject.profiles import Profile
 from eol_inject.station import boot_check, content
 from eol_inject.station.content import Product
@@ -98,7 +98,7 @@ class EncryptedAtHand:
         """Flash encryption is on, and still open to the loader; nothing else is burned."""
         self._known.security.refuse_if_secured("encrypted")
 
-    def inspect(self, own: AuthToken | None) -> Findings:
+    def inspect(self, standing: Standing) -> Findings:
         """Erased, or what the ledger says of a unit that it knows.
 
         Raises ``UnitError("verify.not_erased")`` for a unit that holds something, and to which the
@@ -106,17 +106,17 @@ class EncryptedAtHand:
         """
         if self._is_erased():
             return _BLANK
-        if own is None:
+        if standing.own is None:
             raise UnitError("verify.not_erased", unit=str(self._known.unit))
         by_word = Place(
             "application, by the ledger's word",
             self._product.firmware.app_address,
             PlaceState.TOKEN,
-            own,
+            standing.own,
             bootable=True,
             used=True,
         )
-        return Findings(places=(by_word,), effective=own, table=TableState.NONE)
+        return Findings(places=(by_word,), effective=standing.own, table=TableState.NONE)
 
     def ready(self, state: str, going_on: Next) -> None:
         """Whatever the unit holds is written over."""

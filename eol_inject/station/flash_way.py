@@ -7,7 +7,7 @@ from typing import Self
 from eol_inject.device import Device, Identity, open_device
 from eol_inject.events import ByteProgress
 from eol_inject.image import Patched
-from eol_inject.ledger import Cycle, Ledger, Reserved
+from eol_inject.ledger import Cycle, Ledger, Reserved, Standing
 from eol_inject.profiles import Profile
 from eol_inject.station import boot_check, content
 from eol_inject.station.content import Product
@@ -83,11 +83,11 @@ class FlashAtHand:
         """A protected chip is refused, unless the profile knows better."""
         self._known.security.refuse_if_secured(self._product.profile.spec.device.security)
 
-    def inspect(self, own: AuthToken | None) -> Findings:
+    def inspect(self, standing: Standing) -> Findings:
         """Every place the firmware would look in, over the wire."""
         findings = content.inspect(self._product, self._before, self._known)
         unit = self._known.unit
-        self._stale = content.stale_configuration(self._product, findings, own, unit)
+        self._stale = content.stale_configuration(self._product, findings, standing.own, unit)
         return findings.without_saved() if self._stale else findings
 
     def ready(self, state: str, going_on: Next) -> None:

@@ -11,7 +11,7 @@ from eol_inject.verify.spec import RegionAt, Where
 def load_firmware(profile: Profile) -> Firmware:
     """The files a profile names, judged."""
     return firmware.load(
-        profile.spec.firmware,
+        profile.firmware,
         profile.spec.regions,
         application=profile.firmware_file,
         parts=profile.part_files,

@@ -14,7 +14,7 @@ from eol_inject.ledger.model import Kind
 from eol_inject.station import scanning
 from eol_inject.station.bench import Bench
 
-_FEW: Final = 20
+_FEW: Final = 10
 """Tokens left of a lot from which on it is said."""
 
 _CLOCK_BACK: Final = timedelta(minutes=5)

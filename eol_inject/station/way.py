@@ -11,7 +11,7 @@ from typing import Protocol, Self
 
 from eol_inject.device import Identity
 from eol_inject.events import ByteProgress
-from eol_inject.ledger import Cycle, Reserved
+from eol_inject.ledger import Cycle, Reserved, Standing
 from eol_inject.station.resume import Next
 from eol_inject.station.teller import Teller
 from eol_inject.unit import AuthToken, Proof
@@ -34,10 +34,10 @@ class AtHand(Protocol):
         """Raise where this way cannot work on this unit, by what identifying it told."""
         ...
 
-    def inspect(self, own: AuthToken | None) -> Findings:
+    def inspect(self, standing: Standing) -> Findings:
         """What the unit holds, without what the profile lets this way erase.
 
-        ``own``: the token that the ledger says this unit has.
+        ``standing``: how the ledger sees this unit, with the token it must have.
         """
         ...
 
