@@ -78,6 +78,8 @@ class Config:
     console: str = ""
     """Whose commands the running firmware takes; empty: none."""
     echo: bool = True
+    usb: bool = False
+    """The port is the chip's own USB-Serial/JTAG."""
     faults: list[Fault] = field(default_factory=list)
 
 
@@ -103,6 +105,8 @@ class Machine:
         self.host_baud = boot.CONSOLE_BAUD
         self._autobaud = False
         self._lines = (False, False)
+        self._download_asked = False
+        """The USB-Serial/JTAG's flag: the next reset ends in the loader."""
         self._loader: Loader | None = None
         self._console: Console | None = None
         self._era = 0
@@ -164,6 +168,9 @@ class Machine:
 
     def set_lines(self, *, dtr: bool, rts: bool) -> None:
         """Two transistors: EN = not(RTS and not DTR), IO0 = not(DTR and not RTS)."""
+        if self._config.usb:
+            self._set_usb_lines(dtr=dtr, rts=rts)
+            return
         was_low = _en_low(self._lines)
         self._lines = (dtr, rts)
         if not self.plugged:
@@ -173,6 +180,25 @@ class Machine:
                 self._halt()
         elif was_low:
             self._sample(self._era, self._outside.now() + SETTLE_S)
+
+    def _set_usb_lines(self, *, dtr: bool, rts: bool) -> None:
+        """No transistors: DTR alone asks for the loader, neither takes that back, RTS alone resets,
+        both mean nothing (ESP32-C3 TRM, "USB Serial/JTAG Controller", CDC-ACM control signals)."""
+        before, self._lines = self._lines, (dtr, rts)
+        if not self.plugged or self._lines == before:
+            return
+        if not rts:
+            self._download_asked = dtr
+        elif not dtr:
+            self._rise(wants_loader=self._download_asked, reason="0x15 (USB_UART_CHIP_RESET)")
+
+    def _rise(self, *, wants_loader: bool, reason: str) -> None:
+        """A reset ends; what comes is the loader where it is wanted or BOOT is held."""
+        wants_loader = wants_loader or self._config.boot_held
+        if wants_loader and self.faults.gate("flaky_reset"):
+            wants_loader = False
+        self.resets += 1
+        self._start(reason, held=wants_loader)
 
     def _sample(self, era: int, latest: float) -> None:
         """Read IO0 a moment after EN rose; while the host holds both lines it is still moving."""
@@ -184,11 +210,7 @@ class Machine:
                 self._outside.call_at(self._outside.now() + SAMPLE_IO0_S, look)
                 return
             dtr, rts = self._lines
-            wants_loader = (dtr and not rts) or self._config.boot_held
-            if wants_loader and self.faults.gate("flaky_reset"):
-                wants_loader = False
-            self.resets += 1
-            self._start("0x1 (POWERON_RESET)", held=wants_loader)
+            self._rise(wants_loader=dtr and not rts, reason="0x1 (POWERON_RESET)")
 
         self._outside.call_at(self._outside.now() + SAMPLE_IO0_S, look)
 
@@ -271,7 +293,7 @@ class Machine:
             self._packet.clear()
 
     def _rates_match(self) -> bool:
-        return abs(self.host_baud - self.baud) <= _BAUD_TOLERANCE * self.baud
+        return self._config.usb or abs(self.host_baud - self.baud) <= _BAUD_TOLERANCE * self.baud
 
     def _garbage(self, data: bytes) -> bytes:
         count = max(1, len(data) * min(self.host_baud, 4 * self.baud) // max(self.baud, 1))

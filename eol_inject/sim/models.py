@@ -15,6 +15,14 @@ _XTS_128: Final = 4
 """Purpose of an efuse key: flash encryption with XTS-AES-128."""
 
 
+WITH_USB_JTAG: Final = frozenset(
+    {
+        "esp32c3", "esp32c5", "esp32c6", "esp32c61", "esp32h2", "esp32h4", "esp32p4", "esp32s3",
+    }
+)  # fmt: skip
+"""Chips with a USB-Serial/JTAG of their own (their technical reference manuals)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Spi:
     """The SPI controller that reaches the flash; offsets from ``base``."""

@@ -1,8 +1,9 @@
 """``sim://CHIP?…``: one unit as a URL.
 
 Options: ``mac id dir flash image secure_boot flash_encryption secure_download boot seed timing
-leak idle fault console echo``. The unit is named by ``id``, else by chip and MAC: every URL that
-names it meets the same flash. ``fault`` and ``image`` may be repeated.
+leak idle fault console echo usb``. The unit is named by ``id``, else by chip and MAC: every URL
+that names it meets the same flash. ``fault`` and ``image`` may be repeated. ``usb=1``: it hangs on
+the chip's own USB, not on a UART bridge.
 """
 
 import re
@@ -15,7 +16,7 @@ from eol_inject.chips import CHIPS
 from eol_inject.errors import UsageError
 from eol_inject.sim import faults
 from eol_inject.sim.console import DIALECTS
-from eol_inject.sim.models import MODELS, Model
+from eol_inject.sim.models import MODELS, WITH_USB_JTAG, Model
 from eol_inject.sim.timing import TIMINGS
 
 SCHEME: Final = "sim"
@@ -29,6 +30,7 @@ _OPTIONS: Final = frozenset(
     {
         "mac", "id", "dir", "flash", "image", "secure_boot", "flash_encryption",
         "secure_download", "boot", "seed", "timing", "leak", "idle", "fault", "console", "echo",
+        "usb",
     }
 )  # fmt: skip
 _REPEATED: Final = frozenset({"fault", "image"})
@@ -41,6 +43,7 @@ _BORN: Final = (
     "seed",
     "console",
     "echo",
+    "usb",
 )
 """What is settled when the unit is born; a later URL may repeat it, not change it."""
 
@@ -69,6 +72,7 @@ class SimUrl:
     """Whose commands the running firmware takes; empty: none."""
     echo: bool
     """The console repeats what it is sent."""
+    usb: bool
     given: frozenset[str]
     """Options the URL names."""
 
@@ -97,6 +101,7 @@ class SimUrl:
             "faults": list(self.faults),
             "console": self.console,
             "echo": self.echo,
+            "usb": self.usb,
         }
 
     def wishes(self) -> dict[str, object]:
@@ -140,6 +145,8 @@ def parse(text: str) -> SimUrl:
         raise _bad("secure_download", "1", f"{model.chip.title} has no Secure Download Mode")
     if model.is_esp8266 and (one("secure_boot") or one("flash_encryption")):
         raise _bad("secure_boot, flash_encryption", "1", "ESP8266 has neither")
+    if _flag("usb", one("usb")) and name not in WITH_USB_JTAG:
+        raise _bad("usb", "1", f"{model.chip.title} has no USB-Serial/JTAG")
     directory = one("dir")
     return SimUrl(
         text=text,
@@ -160,6 +167,7 @@ def parse(text: str) -> SimUrl:
         faults=tuple(check_fault(value) for value in options.get("fault", [])),
         console=_choice("console", one("console"), DIALECTS) or "",
         echo=_flag("echo", one("echo")) is not False,
+        usb=_flag("usb", one("usb")) or False,
         given=frozenset(options),
     )
 

@@ -558,6 +558,29 @@ def test_a_session_takes_any_chip_of_the_table(unit: Maker) -> None:
 # ── other ways to the same unit ─────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.parametrize("chip", ["esp32c3", "esp32s3", "esp32c6"])
+def test_a_unit_on_its_own_usb_is_reset_its_own_way(unit: Maker, chip: str) -> None:
+    """`before = "usb-reset"`: identified, written, read back and started, without a UART bridge."""
+    peer = unit(chip, "usb=1")
+    with peer.open(before="usb-reset") as device:
+        identity = device.identify()
+        assert identity.notes == ()
+        device.write(identity.unit, [(peer.scratch, noise(1))])
+        assert device.read(peer.scratch, SECTOR) == noise(1)
+        assert "USB_UART_CHIP_RESET" in device.boot(listen_s=0.5, baud=115200)
+        assert device.identify().unit == identity.unit
+    assert manage.peek(peer.url, peer.scratch, SECTOR) == noise(1)
+
+
+def test_the_other_wirings_reset_does_not_reach_the_loader(unit: Maker) -> None:
+    """Each kind of port needs its own; with the wrong one the application starts."""
+    for usb, before in ((1, "default-reset"), (0, "usb-reset")):
+        with unit("esp32c3", f"usb={usb}").open(attempts=1, before=before) as device:
+            with pytest.raises(StationError) as caught:
+                device.identify()
+            assert caught.value.code in {"device.no_sync", "device.wrong_boot_mode"}
+
+
 @pytest.mark.filterwarnings("ignore:set(Daemon|Name)")  # pyserial 3.5's rfc2217 handler
 @pytest.mark.parametrize("way", ["socket", "rfc2217"])
 def test_a_unit_behind_a_network_port_is_the_same_unit(unit: Maker, way: str) -> None:
