@@ -112,6 +112,31 @@ class ProfileSpec(specs.Spec):
                         )
         return self
 
+    @model_validator(mode="after")
+    def _protections_leave_a_proof(self) -> Self:
+        choice = self.device.security
+        inside = [r.name for r in self.regions if r.kind in {"blnkopt", "placeholder"}]
+        if choice != "refuse" and self.device.chip == "esp8266":
+            raise ValueError(f"security = '{choice}': the ESP8266 has no protections")
+        if choice == "allow_secure_boot" and (self.device.mode != "inject" or inside):
+            raise ValueError(
+                "security = 'allow_secure_boot' needs mode = 'inject' and regions in flash of "
+                "their own: the signed firmware is there already, and stays as it is"
+            )
+        if choice == "encrypted" and self.boot is None:
+            raise ValueError(
+                "security = 'encrypted' needs [boot]: encrypted flash cannot be read back, so the "
+                "firmware's own start is the proof"
+            )
+        if choice == "encrypted" and (
+            self.device.mode != "flash" or len(inside) != len(self.regions)
+        ):
+            raise ValueError(
+                "security = 'encrypted' needs mode = 'flash' and regions inside the application: "
+                "nothing else is proved by its start"
+            )
+        return self
+
     @property
     def carrier(self) -> AnyRegionSpec:
         """The region that carries the AuthToken."""

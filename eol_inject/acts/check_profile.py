@@ -43,6 +43,8 @@ def check_profile(profile: Profile) -> ProfileCheck:
             parts=profile.part_files,
             chip=spec.device.chip,
         )
+        if spec.device.security == "encrypted":
+            firmware.require_decrypted(image)
     public = [name for name, field in spec.fields.items() if not field.secret]
     template = "none: units are closed without a label"
     if spec.label is not None:

@@ -93,7 +93,7 @@ class EspDevice:
         """Read who is on the port; each call asks the chip anew."""
         with hearing(Ear(self._note)):
             facts = self._contact()
-            if not facts.security.any and not self._link.flash_size:
+            if facts.security.admits(self._spec.security) and not self._link.flash_size:
                 self._link.flash()
         self._log(f"unit {facts.unit}, {facts.chip} {facts.revision}".rstrip())
         return Identity(
@@ -137,7 +137,10 @@ class EspDevice:
             with self._changing(esp, unit):
                 for run in runs:
                     tally.begin(len(run.data))
-                    esp_flash.write(esp, run, tally.part, self._note)
+                    if self._spec.security == "encrypted":
+                        esp_flash.write_encrypted(esp, run)
+                    else:
+                        esp_flash.write(esp, run, tally.part, self._note)
                     self._log(f"wrote {len(run.data)} bytes at {run.address:#x}")
         tally.begin(0)
 

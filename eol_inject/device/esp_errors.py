@@ -36,6 +36,9 @@ TABLE: Final = (
     Row("Failed to autodetect chip type", StationError, "device.unknown_chip"),
     Row("Failed to set baud rate", StationError, "device.baud_refused"),
     # what esptool itself refuses, behind our own guard
+    Row("in UART download mode disabled", UnitError, "device.encryption_locked"),
+    Row("Can't perform encrypted flash write", UnitError, "device.encryption_refused"),
+    Row("does not support encrypted writes", StationError, "device.needs_stub"),
     Row("Secure Boot V1 detected", UnitError, "device.secure_boot"),
     Row("flash encryption", UnitError, "device.flash_encrypted"),
     Row("Flash encryption with Key Manager", UnitError, "device.flash_encrypted"),

@@ -97,6 +97,22 @@ def _ordinarily(esp: Any, run: Run) -> None:
         raise mismatch(run.address)
 
 
+def write_encrypted(esp: Any, run: Run) -> None:
+    """One run of whole sectors that the chip encrypts while it programs them: esptool's own way.
+
+    What stands there afterwards only the chip can read. Its MD5 tells no more than that something
+    does, and that it is not the plain text.
+
+    Raises ``UnitError`` with ``device.written_plain`` or ``device.md5_mismatch``.
+    """
+    cmds.write_flash(esp, [(run.address, bytes(run.data))], encrypt=True, **_KEEP)
+    found = md5(esp, run.address, len(run.data))
+    if found == _md5(run.data):
+        raise UnitError("device.written_plain", address=f"{run.address:#x}")
+    if found == _md5(b"\xff" * len(run.data)):
+        raise mismatch(run.address)
+
+
 def require_hash(esp: Any, run: Run) -> None:
     """Raise ``UnitError("device.md5_mismatch")`` where the chip's MD5 of ``run`` is another."""
     for _ in range(2):  # asked again before a unit is judged by one damaged answer

@@ -65,7 +65,7 @@ def read_security(esp: Any) -> Security:
 
     ESP32 and ESP8266 have no such report; in Secure Download Mode the registers are closed.
     """
-    encrypted = signed = False
+    encrypted = signed = locked = False
     if esp.SECURITY_INFO_SUPPORTED:
         info = esp.get_security_info(cache=False)
         encrypted = bool(int(info["flash_crypt_cnt"]).bit_count() & _BOOT_CRYPT_ODD)
@@ -74,7 +74,13 @@ def read_security(esp: Any) -> Security:
     if not closed:
         encrypted = encrypted or bool(esp.get_flash_encryption_enabled())
         signed = signed or bool(esp.get_secure_boot_enabled())
-    return Security(flash_encryption=encrypted, secure_boot=signed, secure_download=closed)
+        locked = encrypted and bool(esp.get_encrypted_download_disabled())
+    return Security(
+        flash_encryption=encrypted,
+        secure_boot=signed,
+        secure_download=closed,
+        encryption_locked=locked,
+    )
 
 
 def _revision(esp: Any) -> str:

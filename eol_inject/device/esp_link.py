@@ -104,7 +104,7 @@ class Link:
         """
         while not self._with_flash:
             facts = self.facts if self._esp is not None and self.facts is not None else self.rom()
-            facts.security.refuse_if_secured()
+            facts.security.refuse_if_secured(self._spec.security)
             self._start_stub()
             try:
                 self._speed_up()

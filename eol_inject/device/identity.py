@@ -1,9 +1,13 @@
 """What the chip says about itself: who it is, how big its flash is, what protects it."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from eol_inject.errors import UnitError
 from eol_inject.unit import Unit
+
+SecurityChoice = Literal["refuse", "allow_secure_boot", "encrypted"]
+"""What a profile may say about a chip's protections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,24 +21,42 @@ class Security:
     flash_encryption: bool = False
     secure_boot: bool = False
     secure_download: bool = False
+    encryption_locked: bool = False
+    """With flash encryption: the chip encrypts nothing for its loader any more (ESP-IDF "Release
+    Mode")."""
 
     @property
     def any(self) -> bool:
         """Whether anything is burned at all."""
         return self.flash_encryption or self.secure_boot or self.secure_download
 
-    def refuse_if_secured(self) -> None:
+    def admits(self, choice: SecurityChoice) -> bool:
+        """Whether the unit may be worked on."""
+        return self._refusal(choice) is None
+
+    def refuse_if_secured(self, choice: SecurityChoice = "refuse") -> None:
         """Raise before anything is written; nothing is ever forced (line-failures 15).
 
-        ``UnitError`` with ``device.secure_download``, ``device.flash_encrypted`` or
-        ``device.secure_boot``.
+        ``UnitError`` with ``device.secure_download``, ``device.flash_encrypted``,
+        ``device.secure_boot``, ``device.not_encrypted`` or ``device.encryption_locked``.
         """
+        refusal = self._refusal(choice)
+        if refusal is not None:
+            raise refusal
+
+    def _refusal(self, choice: SecurityChoice) -> UnitError | None:
+        """The protection that would do the most harm is named first."""
         if self.secure_download:
-            raise UnitError("device.secure_download")
-        if self.flash_encryption:
-            raise UnitError("device.flash_encrypted")
-        if self.secure_boot:
-            raise UnitError("device.secure_boot")
+            return UnitError("device.secure_download")
+        if self.flash_encryption and choice != "encrypted":
+            return UnitError("device.flash_encrypted")
+        if self.secure_boot and choice != "allow_secure_boot":
+            return UnitError("device.secure_boot")
+        if choice == "encrypted" and not self.flash_encryption:
+            return UnitError("device.not_encrypted")
+        if choice == "encrypted" and self.encryption_locked:
+            return UnitError("device.encryption_locked")
+        return None
 
 
 @dataclass(frozen=True, slots=True)

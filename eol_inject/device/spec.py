@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from eol_inject import chips
+from eol_inject.device.identity import SecurityChoice
 from eol_inject.specs import Spec
 
 
@@ -28,6 +29,11 @@ class DeviceSpec(Spec):
     flash_size: int | None = Field(None, gt=0, description="Bytes the flash must have")
     before: Literal["default-reset", "usb-reset", "no-reset"] = Field(
         "default-reset", description="How the chip is brought into its bootloader"
+    )
+    security: SecurityChoice = Field(
+        "refuse",
+        description="refuse: any protected chip; allow_secure_boot: the region is outside of what "
+        "is signed; encrypted: the chip must encrypt its flash, and [boot] is the proof",
     )
     attempts: int = Field(3, ge=1, le=10, description="Sync attempts, each with another reset")
     deadline_s: float = Field(120.0, gt=0, description="Seconds after which a cycle is given up")

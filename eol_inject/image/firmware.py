@@ -64,6 +64,12 @@ class Firmware:
         return next((p for p in self.golden.places if p.name == self.carrier), None)
 
     @property
+    def is_hashed(self) -> bool:
+        """Whether a boot loader checks the application by a SHA-256 of its own."""
+        image = self.golden.image
+        return isinstance(image, EspImage) and image.digest_at is not None
+
+    @property
     def application(self) -> bytes:
         """The golden application's own bytes, from ``app_address`` on."""
         return self.golden.data[self.golden.image.start :]
@@ -139,6 +145,23 @@ class Firmware:
             at = address - self.address
             sectors.setdefault(address, patched.data[at : at + SECTOR].ljust(SECTOR, b"\xff"))
         return sectors
+
+
+def require_decrypted(files: Firmware) -> None:
+    """For a product whose chips encrypt their flash: whoever reads what is written decrypts it, and
+    the application has the hash that makes its start a proof.
+
+    Raises ``UsageError``: ``image.no_hash``, ``image.read_as_plain``.
+    """
+    if not files.is_hashed:
+        raise UsageError("image.no_hash")
+    for address, data in files.parts:
+        for row in files.golden.partitions:
+            overlaps = address < row.address + row.size and row.address < address + len(data)
+            if overlaps and not row.is_decrypted:
+                raise UsageError(
+                    "image.read_as_plain", address=f"{address:#x}", partition=row.label
+                )
 
 
 def doubts(files: Firmware, flash_size: int) -> Iterator[str]:

@@ -16,10 +16,9 @@ from eol_inject.ledger.label_states import UNIT
 from eol_inject.ledger.model import Kind
 from eol_inject.profiles import Profile
 from eol_inject.scan import Scanner
-from eol_inject.station.console_way import open_console_way
-from eol_inject.station.flash_way import open_flash_way
 from eol_inject.station.stop import Stop
 from eol_inject.station.way import Way
+from eol_inject.station.ways import open_way
 
 
 class Confirm(StrEnum):
@@ -128,7 +127,7 @@ def open_bench(
         station=station,
         operator=operator,
         profile=profile,
-        way=way_of(profile, ledger, stop),
+        way=open_way(profile, ledger, aborted=stop.at_once),
         stop=stop,
         template=templates.pop(UNIT),
         ledger=ledger,
@@ -142,13 +141,6 @@ def open_bench(
         person=person or Nobody(),
         label_later=label_later,
     )
-
-
-def way_of(profile: Profile, ledger: Ledger, stop: Stop) -> Way:
-    """How this product's token gets into a unit."""
-    if profile.spec.console is not None:
-        return open_console_way(profile, aborted=stop.at_once)
-    return open_flash_way(profile, ledger, aborted=stop.at_once)
 
 
 def confirm_of(profile: Profile, printer: str) -> Confirm:

@@ -80,8 +80,8 @@ class FlashAtHand:
         return self._identity
 
     def admit(self) -> None:
-        """A protected chip is refused: it could not be read back."""
-        self._known.security.refuse_if_secured()
+        """A protected chip is refused, unless the profile knows better."""
+        self._known.security.refuse_if_secured(self._product.profile.spec.device.security)
 
     def inspect(self, standing: Standing) -> Findings:
         """Every place the firmware would look in, over the wire."""

@@ -14,6 +14,8 @@ _MAGIC: Final = b"\xaa\x50"
 _MD5_MAGIC: Final = b"\xeb\xeb" + b"\xff" * 14
 _TABLE_SIZE: Final = 0xC00
 _APP, _DATA = 0, 1
+_ENCRYPTED: Final = 1
+"""Bit 0 of an entry's flags (ESP-IDF ``PART_FLAG_ENCRYPTED``)."""
 _OTA_SLOTS: Final = range(0x10, 0x20)
 _SUBTYPES: Final = {
     (_APP, 0x00): "factory application",
@@ -39,6 +41,7 @@ class Partition:
     subtype: int
     address: int
     size: int
+    flagged_encrypted: bool = False
 
     @property
     def is_application(self) -> bool:
@@ -49,6 +52,13 @@ class Partition:
     def is_choice(self) -> bool:
         """Whether it says which application starts."""
         return (self.type, self.subtype) == (_DATA, 0x00)
+
+    @property
+    def is_decrypted(self) -> bool:
+        """Whether ESP-IDF decrypts what it reads there, on a chip with flash encryption: the flag,
+        and the kinds that ``esp_partition`` takes for encrypted by themselves."""
+        by_kind = self.type == _APP or (self.type == _DATA and self.subtype in {0x00, 0x04})
+        return by_kind or self.flagged_encrypted
 
     @property
     def words(self) -> str:
@@ -75,9 +85,9 @@ def parse(data: bytes, at: int) -> tuple[Partition, ...] | None:
             return tuple(rows) if rows and entry[16:] == digest else None
         if entry == b"\xff" * _ENTRY.size:
             break
-        magic, kind, subtype, address, size, label, _flags = _ENTRY.unpack(entry)
+        magic, kind, subtype, address, size, label, flags = _ENTRY.unpack(entry)
         if magic != _MAGIC:
             return None
         name = label.rstrip(b"\0").decode("ascii", "replace")
-        rows.append(Partition(name, kind, subtype, address, size))
+        rows.append(Partition(name, kind, subtype, address, size, bool(flags & _ENCRYPTED)))
     return tuple(rows) or None

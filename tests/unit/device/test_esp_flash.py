@@ -135,3 +135,25 @@ def test_who_looks_on_can_stop_a_write_before_its_next_block() -> None:
     with pytest.raises(LeaseLost):
         esp_flash.write(Stub(data), Run(0, data, (Piece(data),)), part, lambda _: None)
     assert sent == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("left", "code"),
+    [(HERE, "device.written_plain"), (b"\xff" * SECTOR, "device.md5_mismatch"), (THERE, "")],
+)
+def test_what_was_to_be_encrypted_is_neither_the_plain_text_nor_nothing(
+    monkeypatch: pytest.MonkeyPatch, left: bytes, code: str
+) -> None:
+    """All that can be told of it by its hash; the write itself is esptool's encrypted one."""
+    asked: list[object] = []
+    monkeypatch.setattr(
+        esp_flash.cmds, "write_flash", lambda _, data, **how: asked.append((data, how["encrypt"]))
+    )
+    loader = Loader(left)
+    if code:
+        with pytest.raises(UnitError) as caught:
+            esp_flash.write_encrypted(loader, Run(0, HERE))
+        assert caught.value.code == code
+    else:
+        esp_flash.write_encrypted(loader, Run(0, HERE))
+    assert asked == [([(0, HERE)], True)]

@@ -29,6 +29,7 @@ class Loader:
         self.macs: Iterator[bytes] = chain(macs, repeat(macs[-1] if macs else MAC))
         self.info = info
         self.efuses = (False, 0)
+        self.locked = 0
 
     def read_mac(self, kind: str) -> tuple[int, ...]:
         assert kind == "BASE_MAC"
@@ -44,6 +45,9 @@ class Loader:
 
     def get_secure_boot_enabled(self) -> int:
         return self.efuses[1]
+
+    def get_encrypted_download_disabled(self) -> int:
+        return self.locked
 
     def get_major_chip_version(self) -> int:
         return 0
@@ -92,6 +96,16 @@ def test_either_source_that_says_protected_counts() -> None:
     loader = Loader()
     loader.efuses = (True, 0x10)
     assert read_security(loader) == Security(flash_encryption=True, secure_boot=True)
+
+
+def test_a_chip_in_release_mode_encrypts_nothing_for_its_loader() -> None:
+    """ESP-IDF "Flash Encryption", release mode; without flash encryption the bit means nothing."""
+    loader = Loader(info=(1, False))
+    assert not read_security(loader).encryption_locked
+    loader.locked = 1 << 20
+    assert read_security(loader) == Security(flash_encryption=True, encryption_locked=True)
+    loader.info = (0, False)
+    assert read_security(loader) == Security()
 
 
 def test_in_secure_download_mode_nothing_else_is_asked() -> None:

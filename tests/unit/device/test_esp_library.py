@@ -108,6 +108,11 @@ def test_every_keyword_we_pass_is_one_that_esptool_knows() -> None:
     }
 
 
+def test_esptool_still_knows_the_keyword_for_encrypted_writes() -> None:
+    """It is among those that esptool ignores where it does not know them: a plain write."""
+    assert 'kwargs.get("encrypt"' in inspect.getsource(esp_lib.cmds.write_flash)
+
+
 def test_esptool_still_reconnects_inside_a_write_unless_told_not_to() -> None:
     """If the attribute goes, so does our switch: then this adapter has to be looked at again."""
     assert esp_lib.loader.ESPLoader.WRITE_FLASH_ATTEMPTS == 2
