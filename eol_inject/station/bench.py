@@ -16,6 +16,7 @@ from eol_inject.ledger.label_states import UNIT
 from eol_inject.ledger.model import Kind
 from eol_inject.profiles import Profile
 from eol_inject.scan import Scanner
+from eol_inject.station.pace import Pace
 from eol_inject.station.stop import Stop
 from eol_inject.station.way import Way
 from eol_inject.station.ways import open_way
@@ -65,6 +66,8 @@ class Bench:
     scan_timeout_s: float = 300.0
     person: Operator = field(default_factory=Nobody)
     """Who is asked what only a person can see."""
+    pace: Pace = field(default_factory=lambda: Pace(921600))
+    """Which baud rate each slot bears."""
     stop: Stop = field(default_factory=Stop)
     """Somebody wants to end the run."""
     lane: threading.Lock = field(default_factory=threading.Lock)
@@ -128,6 +131,7 @@ def open_bench(
         operator=operator,
         profile=profile,
         way=open_way(profile, ledger, aborted=stop.at_once),
+        pace=Pace(spec.device.baud),
         stop=stop,
         template=templates.pop(UNIT),
         ledger=ledger,
