@@ -41,8 +41,22 @@ CHIPS: Final[dict[str, Chip]] = {
         Chip("esp32c5", "ESP32-C5", "esp32", 23, 0x2000),
         Chip("esp32c6", "ESP32-C6", "esp32", 13, 0x0),
         Chip("esp32c61", "ESP32-C61", "esp32", 20, 0x0),
+        Chip("esp32e22", "ESP32-E22", "esp32", 31, 0x0),
         Chip("esp32h2", "ESP32-H2", "esp32", 16, 0x0),
+        Chip("esp32h21", "ESP32-H21", "esp32", 25, 0x0),
         Chip("esp32h4", "ESP32-H4", "esp32", 28, 0x2000),
         Chip("esp32p4", "ESP32-P4", "esp32", 18, 0x2000),
+        Chip("esp32s31", "ESP32-S31", "esp32", 32, 0x2000),
     )
 }
+"""By name. Whoever learns of a chip that is newer than this table adds it by ``learn``."""
+
+
+def learn(chip: Chip) -> None:
+    """Add a chip for the rest of this process; a row that is there stays as it is."""
+    CHIPS.setdefault(chip.name, chip)
+
+
+def by_image_id(chip_id: int) -> Chip | None:
+    """The chip whose images carry this id in their extended header."""
+    return next((row for row in CHIPS.values() if row.image_chip_id == chip_id), None)

@@ -46,6 +46,7 @@ with _pinned_settings():
     from esptool.util import FatalError, flash_size_bytes, strip_chip_name
 
 __all__ = [
+    "CHIP_DEFS",
     "Ear",
     "FatalError",
     "ReadingsDifferError",

@@ -175,6 +175,10 @@ class Link:
             return
         try:
             self._esp = cmds.run_stub(self._esp)
+            if not self._esp.IS_STUB:
+                # too new a chip for it, or one that takes none with secure boot: esptool knows
+                self._use_stub = False
+                self._note("this chip takes no stub, used the ROM loader")
             return
         except CHIP_ERRORS:
             self.drop()

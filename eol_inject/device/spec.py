@@ -42,6 +42,13 @@ class DeviceSpec(Spec):
     @classmethod
     def _known(cls, chip: str) -> str:
         if chip not in chips.CHIPS:
+            # costs a load of esptool, for a name that our table does not have
+            from eol_inject.device.esp_chips import facts
+
+            newer = facts(chip)
+            if newer is not None:
+                chips.learn(newer)
+        if chip not in chips.CHIPS:
             raise ValueError(f"unknown chip; known: {', '.join(sorted(chips.CHIPS))}")
         return chip
 

@@ -103,20 +103,19 @@ class EncryptedAtHand:
         Raises ``UnitError("verify.not_erased")`` for a unit that holds something, and to which the
         ledger gave nothing.
         """
-        own = standing.own
         if self._is_erased():
             return _BLANK
-        if own is None:
+        if standing.own is None:
             raise UnitError("verify.not_erased", unit=str(self._known.unit))
         by_word = Place(
             "application, by the ledger's word",
             self._product.firmware.app_address,
             PlaceState.TOKEN,
-            own,
+            standing.own,
             bootable=True,
             used=True,
         )
-        return Findings(places=(by_word,), effective=own, table=TableState.NONE)
+        return Findings(places=(by_word,), effective=standing.own, table=TableState.NONE)
 
     def ready(self, state: str, going_on: Next) -> None:
         """Whatever the unit holds is written over."""

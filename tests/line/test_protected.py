@@ -154,6 +154,7 @@ def test_a_signed_unit_takes_a_token_beside_its_signed_image(line: Line) -> None
     told = line.run(unit, profile=str(path))
     assert told.code == 0, told
     assert told.unit["proof"] == "read_back"
+    assert "this chip takes no stub, used the ROM loader" in told.unit["notes"]
     assert unit.flash(0, 0x3F0000) == before
     line.judge()
     assert len(unit.tokens(line.pool)) == 1

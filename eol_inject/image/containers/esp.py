@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from eol_inject.chips import CHIPS
+from eol_inject.chips import CHIPS, by_image_id
 from eol_inject.errors import UsageError
 
 MAGIC: Final = 0xE9
@@ -33,8 +33,6 @@ _MAX_SEGMENT: Final = 16 * 1024 * 1024
 _V2_MARK: Final = 4
 _ESP8266_MEMORY: Final = range(0x3FFE8000, 0x40300000)
 """Load addresses of ESP8266; an ESP32 has its SPI pin settings where these stand."""
-
-_BY_ID: Final = {row.image_chip_id: row.name for row in CHIPS.values() if row.family == "esp32"}
 
 
 class Format(StrEnum):
@@ -82,7 +80,8 @@ class EspImage:
     def chip(self) -> str | None:
         """The chip's name, or None for an id that ``chips`` has no row for."""
         if self.format is Format.ESP32:
-            return _BY_ID.get(self.chip_id)
+            row = None if self.chip_id is None else by_image_id(self.chip_id)
+            return row.name if row else None
         return "esp8266"
 
     @property

@@ -14,6 +14,7 @@ from esptool.util import FatalError, UnsupportedCommandError
 
 from eol_inject.chips import CHIPS
 from eol_inject.sim import manage
+from eol_inject.sim.models import MODELS
 from tests.support import sim_images as make
 
 pytestmark = pytest.mark.usefixtures("units")
@@ -50,7 +51,7 @@ def session(text: str, *, stub: bool = True, baud: int = 0, **how: Any) -> Itera
         esp._port.close()
 
 
-@pytest.mark.parametrize("chip", sorted(CHIPS))
+@pytest.mark.parametrize("chip", sorted(MODELS))
 def test_every_chip_is_detected_written_and_read(chip: str) -> None:
     """Type by autodetection, MAC, flash size, stub, a write and a read, on all that have a stub."""
     with session(url(chip, "flash=8MB")) as esp:

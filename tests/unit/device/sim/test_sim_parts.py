@@ -103,9 +103,10 @@ def test_erasing_is_quicker_by_blocks() -> None:
     )
 
 
-def test_every_chip_has_a_model() -> None:
-    """No chip that a profile may name is missing from the simulation."""
-    assert set(MODELS) == set(CHIPS)
+def test_every_chip_but_the_newest_has_a_model() -> None:
+    """Those three have no public manual yet that a simulation could follow."""
+    assert set(CHIPS) - set(MODELS) == {"esp32e22", "esp32h21", "esp32s31"}
+    assert set(MODELS) <= set(CHIPS)
 
 
 # -- URLs ----------------------------------------------------------------------------------
