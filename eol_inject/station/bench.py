@@ -16,11 +16,10 @@ from eol_inject.ledger.label_states import UNIT
 from eol_inject.ledger.model import Kind
 from eol_inject.profiles import Profile
 from eol_inject.scan import Scanner
-from eol_inject.station.console_way import open_console_way
-from eol_inject.station.encrypted_way import open_encrypted_way
-from eol_inject.station.flash_way import open_flash_way
+from eol_inject.station.pace import Pace
 from eol_inject.station.stop import Stop
 from eol_inject.station.way import Way
+from eol_inject.station.ways import open_way
 
 
 class Confirm(StrEnum):
@@ -67,6 +66,8 @@ class Bench:
     scan_timeout_s: float = 300.0
     person: Operator = field(default_factory=Nobody)
     """Who is asked what only a person can see."""
+    pace: Pace = field(default_factory=lambda: Pace(921600))
+    """Which baud rate each slot bears."""
     stop: Stop = field(default_factory=Stop)
     """Somebody wants to end the run."""
     lane: threading.Lock = field(default_factory=threading.Lock)
@@ -129,7 +130,8 @@ def open_bench(
         station=station,
         operator=operator,
         profile=profile,
-        way=way_of(profile, ledger, stop),
+        way=open_way(profile, ledger, aborted=stop.at_once),
+        pace=Pace(spec.device.baud),
         stop=stop,
         template=templates.pop(UNIT),
         ledger=ledger,
@@ -143,15 +145,6 @@ def open_bench(
         person=person or Nobody(),
         label_later=label_later,
     )
-
-
-def way_of(profile: Profile, ledger: Ledger, stop: Stop) -> Way:
-    """How this product's token gets into a unit."""
-    if profile.spec.console is not None:
-        return open_console_way(profile, aborted=stop.at_once)
-    if profile.spec.device.security == "encrypted":
-        return open_encrypted_way(profile, ledger, aborted=stop.at_once)
-    return open_flash_way(profile, ledger, aborted=stop.at_once)
 
 
 def confirm_of(profile: Profile, printer: str) -> Confirm:

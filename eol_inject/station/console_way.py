@@ -43,7 +43,7 @@ class ConsoleWay:
     image_sha256: str = ""
     firmware_name: str = ""
 
-    def open(self, port: str) -> "ConsoleAtHand":
+    def open(self, port: str, baud: int) -> "ConsoleAtHand":
         """Open the port; the firmware is started, or found running."""
         unit = ConsoleUnit(
             port,

@@ -38,6 +38,8 @@ def run_cycle(bench: Bench, *, slot: str, port: str) -> CycleRecord:
         error = StationError("station.internal", kind=type(bug).__name__, where=_where(bug))
     if error is not None:
         _limit(bench, attempt, error)
+    if attempt.identity is not None and bench.profile.spec.console is None:
+        bench.pace.learn(slot, attempt.facts.baud, passed=error is None)
     return attempt.finish(error)
 
 
@@ -66,7 +68,10 @@ def _cycle(bench: Bench, attempt: Attempt) -> None:
     for code, text in preflight.notices(bench):
         attempt.teller.note(code, text)
     blocked = limits.blocked_slot(bench, attempt.teller.slot)
-    with bench.way.open(attempt.port) as hand:
+    baud = bench.pace.of(attempt.teller.slot)
+    if baud < bench.profile.spec.device.baud:
+        attempt.teller.note("station.slower", f"This slot begins at {baud} baud: it had trouble.")
+    with bench.way.open(attempt.port, baud) as hand:
         with step(Step.IDENTIFY):
             identity = hand.identify()
             attempt.identified(identity)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self
 
-from eol_inject.device import Device, Identity, open_device
+from eol_inject.device import Device, Identity
 from eol_inject.errors import UnitError
 from eol_inject.events import ByteProgress
 from eol_inject.image import Patched
@@ -21,6 +21,7 @@ from eol_inject.ledger import Cycle, Ledger, Reserved, Standing
 from eol_inject.profiles import Profile
 from eol_inject.station import boot_check, content
 from eol_inject.station.content import Product
+from eol_inject.station.flash_way import opener
 from eol_inject.station.golden import load_firmware, where
 from eol_inject.station.resume import Next
 from eol_inject.station.teller import Teller
@@ -39,15 +40,13 @@ def open_encrypted_way(
     files = load_firmware(profile)
     require_decrypted(files)
     product = Product(profile, ledger, files, where(profile, files))
-    return EncryptedWay(
-        product, lambda port: open_device(port, profile.spec.device, aborted=aborted)
-    )
+    return EncryptedWay(product, opener(profile, aborted))
 
 
 class EncryptedWay:
     """See ``way.Way``."""
 
-    def __init__(self, product: Product, open_unit: Callable[[str], Device]) -> None:
+    def __init__(self, product: Product, open_unit: Callable[[str, int], Device]) -> None:
         self._product = product
         self._open = open_unit
 
@@ -61,9 +60,9 @@ class EncryptedWay:
         """Type and version as the image says them."""
         return self._product.firmware.name
 
-    def open(self, port: str) -> "EncryptedAtHand":
+    def open(self, port: str, baud: int) -> "EncryptedAtHand":
         """Open the port."""
-        return EncryptedAtHand(self._product, self._open(port))
+        return EncryptedAtHand(self._product, self._open(port, baud))
 
 
 class EncryptedAtHand:

@@ -24,13 +24,23 @@ def open_flash_way(
     """Judge the profile's files. Raises ``UsageError`` with image's own codes."""
     files = load_firmware(profile)
     product = Product(profile, ledger, files, where(profile, files))
-    return FlashWay(product, lambda port: open_device(port, profile.spec.device, aborted=aborted))
+    return FlashWay(product, opener(profile, aborted))
+
+
+def opener(profile: Profile, aborted: Callable[[], bool]) -> Callable[[str, int], Device]:
+    """Opens a port at a rate that may be lower than the profile's."""
+
+    def open_at(port: str, baud: int) -> Device:
+        spec = profile.spec.device.model_copy(update={"baud": baud})
+        return open_device(port, spec, aborted=aborted)
+
+    return open_at
 
 
 class FlashWay:
     """See ``way.Way``."""
 
-    def __init__(self, product: Product, open_unit: Callable[[str], Device]) -> None:
+    def __init__(self, product: Product, open_unit: Callable[[str, int], Device]) -> None:
         self._product = product
         self._open = open_unit
 
@@ -44,9 +54,9 @@ class FlashWay:
         """Type and version as the image says them."""
         return self._product.firmware.name
 
-    def open(self, port: str) -> "FlashAtHand":
+    def open(self, port: str, baud: int) -> "FlashAtHand":
         """Open the port."""
-        return FlashAtHand(self._product, self._open(port))
+        return FlashAtHand(self._product, self._open(port, baud))
 
 
 class FlashAtHand:

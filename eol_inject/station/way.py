@@ -95,6 +95,9 @@ class Way(Protocol):
         """Type and version as the image says them; empty where nothing is flashed."""
         ...
 
-    def open(self, port: str) -> AtHand:
-        """Take the unit behind ``port`` in hand; nothing is said to it yet."""
+    def open(self, port: str, baud: int) -> AtHand:
+        """Take the unit behind ``port`` in hand, at ``baud`` or slower; nothing is said to it yet.
+
+        A console has a rate of its own, and leaves ``baud`` alone.
+        """
         ...

@@ -59,6 +59,8 @@ class Campaign:
     units: SimpleQueue[Unit] = field(default_factory=SimpleQueue)
     records: list[tuple[Unit, str, CycleRecord]] = field(default_factory=list)
     stuck: list[str] = field(default_factory=list)
+    held: dict[str, set[str]] = field(default_factory=dict)
+    """Board → the tokens that its flash held when its unit was done with."""
 
     def slot(self, number: int) -> None:
         """Work until no unit is left: each gets a fault by chance, then quiet cycles until done."""
@@ -69,6 +71,16 @@ class Campaign:
             except Empty:
                 return
             self.one(unit, str(number), dice)
+            self.look(unit)
+
+    def look(self, unit: Unit) -> None:
+        """What its boards hold, then let it go: a thousand units do not fit into memory."""
+        manage.start(unit.url)
+        for board in ("first", "other")[: len(manage.status(unit.url).macs)]:
+            flash = manage.peek(unit.url, 0, 1 << 20, board=board)
+            held = {token for token in self.line.pool if token.encode() in flash}
+            self.held[f"{unit.mac} ({board})"] = held
+        manage.stop(unit.url)
 
     def one(self, unit: Unit, slot: str, dice: random.Random) -> None:
         """A unit's way through: at most one fault, and then it has to pass."""
@@ -135,14 +147,11 @@ def back_to_normal(url: str) -> None:
 def judge(run: Campaign, tmp_path: Path) -> None:
     """Every token in at most one unit's flash, every passed unit with exactly its own."""
     where: dict[str, str] = {}
-    for unit in run.line.units:
-        for board in ("first", "other"):
-            flash = manage.peek(unit.url, 0, 1 << 20, board=board)
-            held = {token for token in run.line.pool if token.encode() in flash}
-            assert len(held) <= 1, f"{unit.mac} ({board}) holds {len(held)} tokens"
-            for token in held:
-                assert token not in where, f"{unit.mac} and {where[token]} hold one token"
-                where[token] = f"{unit.mac} ({board})"
+    for board, held in run.held.items():
+        assert len(held) <= 1, f"{board} holds {len(held)} tokens"
+        for token in held:
+            assert token not in where, f"{board} and {where[token]} hold one token"
+            where[token] = board
     labels = run.line.labels()
     by_code = {run.line.pool[token]: place for token, place in where.items()}
     passed = {record.unit for _, _, record in run.records if record.outcome is Outcome.PASS}

@@ -7,7 +7,12 @@ from typing import NamedTuple
 
 import pytest
 
+from eol_inject import profiles
+from eol_inject.events import Outcome
+from eol_inject.ledger import Keys, open_ledger
 from eol_inject.sim import manage
+from eol_inject.station.bench import open_bench
+from eol_inject.station.cycle import run_cycle
 from tests.line.conftest import LOT, Line
 
 
@@ -144,3 +149,25 @@ def used(line: Line) -> int:
     told = line.type("tokens", "status")
     rows = [row for row in told.out["counts"] if row["lot"] == LOT]
     return sum(row["count"] for row in rows if row["state"] != "available")
+
+
+def test_a_slot_that_stepped_down_begins_lower_with_its_next_unit(line: Line) -> None:
+    """A worn cable costs the first unit the time, and says so to each one after it; another slot is
+    not slowed down."""
+    keys = Keys.load(line.folder / "ledger.key")
+    noisy = f"{line.unit().url}&fault=flip@read=0.05,above=460801"
+    with open_ledger(f"sqlite:///{line.folder / 'ledger.db'}", keys=keys, station="S1") as ledger:
+        bench = open_bench(
+            profiles.load("esp32c3-blnkopt"), ledger, station="S1", operator="Ada", lot=LOT,
+            printer=str(line.folder / "labels"), observe=lambda _: None,
+        )  # fmt: skip
+        first = run_cycle(bench, slot="1", port=noisy)
+        second = run_cycle(bench, slot="1", port=line.unit().url)
+        third = run_cycle(bench, slot="2", port=line.unit().url)
+    assert [one.outcome for one in (first, second, third)] == [Outcome.PASS] * 3
+    assert any("stepped down" in note for note in first.notes)
+    slower = "This slot begins at 460800 baud"
+    assert [any(note.startswith(slower) for note in one.notes) for one in (second, third)] == [
+        True, False,
+    ]  # fmt: skip
+    line.judge()
