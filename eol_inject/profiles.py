@@ -123,6 +123,11 @@ class ProfileSpec(specs.Spec):
                 "security = 'allow_secure_boot' needs mode = 'inject' and regions in flash of "
                 "their own: the signed firmware is there already, and stays as it is"
             )
+        if choice == "allow_secure_boot" and self.inspect.stale_nvs == "erase":
+            raise ValueError(
+                "security = 'allow_secure_boot' needs [inspect] stale_nvs = 'refuse': esptool "
+                "erases nothing on such a chip unless it is forced"
+            )
         if choice == "encrypted" and self.boot is None:
             raise ValueError(
                 "security = 'encrypted' needs [boot]: encrypted flash cannot be read back, so the "

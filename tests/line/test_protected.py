@@ -160,6 +160,17 @@ def test_a_signed_unit_takes_a_token_beside_its_signed_image(line: Line) -> None
     assert len(unit.tokens(line.pool)) == 1
 
 
+def test_on_a_signed_unit_nothing_is_to_be_erased(line: Line) -> None:
+    """esptool would have to be forced: known before the first unit is begun."""
+    path = Path(region_profile(line, "record", "inject", more='[inspect]\nstale_nvs = "erase"\n'))
+    text = path.read_text(encoding="utf-8")
+    profiles.load(str(path))
+    allowed = 'mode = "inject"\nsecurity = "allow_secure_boot"'
+    path.write_text(text.replace('mode = "inject"', allowed), encoding="utf-8")
+    with pytest.raises(UsageError, match="stale_nvs"):
+        profiles.load(str(path))
+
+
 @pytest.mark.parametrize(
     ("old", "new", "why"),
     [
