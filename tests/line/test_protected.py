@@ -88,6 +88,20 @@ def test_an_interrupted_encrypted_unit_is_written_again_with_its_own_token(
     assert list(line.labels().values()) == [line.pool[said_token(line, unit)]]
 
 
+def test_what_happened_to_an_encrypted_unit_between_two_cycles_does_not_count(line: Line) -> None:
+    """Nobody could see it: the unit is written again before its start is a proof."""
+    unit, product = line.unit("esp32c3", "flash_encryption=1"), encrypted(line)
+    told = line.run(unit, profile=product, port=f"{unit.url}&fault=silent_boot")
+    assert told.unit["state"] == "written"
+    ours = unit.flash(0x10000, 0x1000)
+    manage.set_faults(unit.url)
+    manage.poke(unit.url, 0x10000, bytes(0x1000))
+    told = line.run(unit, profile=product)
+    assert told.code == 0, told
+    assert any("Written again" in note for note in told.unit["notes"])
+    assert unit.flash(0x10000, 0x1000) == ours
+
+
 def test_an_encrypted_unit_that_was_erased_after_its_write_stops(line: Line) -> None:
     """Erased, or a clone of one that still holds the token: only a named person goes on."""
     unit, product = line.unit("esp32c3", "flash_encryption=1"), encrypted(line)
