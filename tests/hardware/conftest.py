@@ -1,6 +1,12 @@
-"""Options for tests on a real unit; without ``--port`` nothing here runs."""
+"""Options for tests on a real unit, and their report; without ``--port`` nothing here runs."""
 
+import json
+import platform
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,6 +30,69 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="flash address of four sectors that may be lost (default 0x3f0000)",
     )
 
+    group.addoption(
+        "--report",
+        type=Path,
+        metavar="FILE",
+        help="write what was found there, as JSON; the unit's MAC is left out but for its maker",
+    )
+
+
+class Report:
+    """Each fact that was tried, how it ended and how long it took."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self.unit: dict[str, Any] = {}
+        self.facts: list[dict[str, Any]] = []
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Iterator[None]:
+        """One line a test; a set-up that failed counts as its test."""
+        report = yield
+        if report.when == "call" or report.outcome != "passed":
+            function = getattr(item, "function", None)
+            says = (getattr(function, "__doc__", None) or item.name).strip()
+            self.facts.append(
+                {
+                    "fact": says.splitlines()[0],
+                    "test": item.name,
+                    "outcome": report.outcome,
+                    "seconds": round(report.duration, 3),
+                    "why": str(call.excinfo.value)[:300] if call.excinfo else "",
+                }
+            )
+        return report
+
+    def pytest_sessionfinish(self) -> None:
+        """Write it; an empty one tells that nothing was tried."""
+        path: Path = self._config.getoption("--report")
+        counts = {
+            outcome: sum(one["outcome"] == outcome for one in self.facts)
+            for outcome in ("passed", "failed", "skipped")
+        }
+        made = {
+            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "system": f"{platform.system()} {platform.release()}",
+            "versions": {
+                name: metadata.version(name) for name in ("eol-inject", "esptool", "pyserial")
+            },
+            "unit": self.unit,
+            "destructive": self._config.getoption("--destructive"),
+            "counts": counts,
+            "facts": self.facts,
+        }
+        path.write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def told(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Where a test puts what it learnt about the unit."""
+    found = request.config.pluginmanager.get_plugin("hardware report")
+    return found.unit if isinstance(found, Report) else {}
+
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave these tests out where no unit is named, and the writing ones unless asked for."""
@@ -43,3 +112,5 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_configure(config: pytest.Config) -> None:
     """Name the marker that only these tests use."""
     config.addinivalue_line("markers", "destructive: writes to the unit's scratch sectors")
+    if config.getoption("--report", default=None):
+        config.pluginmanager.register(Report(config), "hardware report")
