@@ -83,13 +83,30 @@ class Server:
         import psycopg
 
         try:
-            self.connect().close()
+            self._connect().close()
         except psycopg.OperationalError:
             return False
         return True
 
     def connect(self, database: str = "postgres"):
-        """A plain connection, each statement its own transaction."""
+        """A plain connection, each statement its own transaction.
+
+        Waits while the server recovers: a test before this one may have killed it.
+        """
+        import psycopg
+
+        deadline = time.monotonic() + _START_S
+        while True:
+            try:
+                return self._connect(database)
+            except psycopg.OperationalError as error:
+                if "not yet accepting" not in str(error) and "starting up" not in str(error):
+                    raise
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(0.05)
+
+    def _connect(self, database: str = "postgres"):
         import psycopg
 
         return psycopg.connect(host=str(self.folder), user="line", dbname=database, autocommit=True)
