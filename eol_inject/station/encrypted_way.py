@@ -21,7 +21,7 @@ from eol_inject.ledger import Cycle, Ledger, Reserved, Standing
 from eol_inject.profiles import Profile
 from eol_inject.station import boot_check, content
 from eol_inject.station.content import Product
-from eol_inject.station.flash_way import opener
+from eol_inject.station.flash_way import FlashWay, opener
 from eol_inject.station.golden import load_firmware, where
 from eol_inject.station.resume import Next
 from eol_inject.station.teller import Teller
@@ -35,34 +35,12 @@ _LAST_WORDS: Final = 300
 
 def open_encrypted_way(
     profile: Profile, ledger: Ledger, *, aborted: Callable[[], bool] = lambda: False
-) -> "EncryptedWay":
+) -> FlashWay:
     """Judge the profile's files. Raises ``UsageError`` with image's own codes."""
     files = load_firmware(profile)
     require_decrypted(files)
     product = Product(profile, ledger, files, where(profile, files))
-    return EncryptedWay(product, opener(profile, aborted))
-
-
-class EncryptedWay:
-    """See ``way.Way``."""
-
-    def __init__(self, product: Product, open_unit: Callable[[str, int], Device]) -> None:
-        self._product = product
-        self._open = open_unit
-
-    @property
-    def image_sha256(self) -> str:
-        """Of the golden image's file."""
-        return self._product.firmware.sha256
-
-    @property
-    def firmware_name(self) -> str:
-        """Type and version as the image says them."""
-        return self._product.firmware.name
-
-    def open(self, port: str, baud: int) -> "EncryptedAtHand":
-        """Open the port."""
-        return EncryptedAtHand(self._product, self._open(port, baud))
+    return FlashWay(product, opener(profile, aborted), EncryptedAtHand)
 
 
 class EncryptedAtHand:

@@ -14,6 +14,7 @@ from eol_inject.station.content import Product
 from eol_inject.station.golden import load_firmware, where
 from eol_inject.station.resume import Next
 from eol_inject.station.teller import Teller
+from eol_inject.station.way import AtHand
 from eol_inject.unit import AuthToken, Proof
 from eol_inject.verify import Findings
 
@@ -24,7 +25,7 @@ def open_flash_way(
     """Judge the profile's files. Raises ``UsageError`` with image's own codes."""
     files = load_firmware(profile)
     product = Product(profile, ledger, files, where(profile, files))
-    return FlashWay(product, opener(profile, aborted))
+    return FlashWay(product, opener(profile, aborted), FlashAtHand)
 
 
 def opener(profile: Profile, aborted: Callable[[], bool]) -> Callable[[str, int], Device]:
@@ -38,11 +39,17 @@ def opener(profile: Profile, aborted: Callable[[], bool]) -> Callable[[str, int]
 
 
 class FlashWay:
-    """See ``way.Way``."""
+    """See ``way.Way``; ``take`` makes what holds one unit."""
 
-    def __init__(self, product: Product, open_unit: Callable[[str, int], Device]) -> None:
+    def __init__(
+        self,
+        product: Product,
+        open_unit: Callable[[str, int], Device],
+        take: Callable[[Product, Device], AtHand],
+    ) -> None:
         self._product = product
         self._open = open_unit
+        self._take = take
 
     @property
     def image_sha256(self) -> str:
@@ -54,9 +61,9 @@ class FlashWay:
         """Type and version as the image says them."""
         return self._product.firmware.name
 
-    def open(self, port: str, baud: int) -> "FlashAtHand":
+    def open(self, port: str, baud: int) -> AtHand:
         """Open the port."""
-        return FlashAtHand(self._product, self._open(port, baud))
+        return self._take(self._product, self._open(port, baud))
 
 
 class FlashAtHand:
