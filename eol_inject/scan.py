@@ -160,6 +160,11 @@ class Scanner(Protocol):
         ...
 
     @property
+    def can_look(self) -> bool:
+        """Whether ``read(0)`` finds what was scanned; a keyboard has to be waited for."""
+        ...
+
+    @property
     def ended(self) -> bool:
         """Whether nothing will ever be scanned any more: its input came to an end."""
         ...
@@ -180,6 +185,11 @@ class SerialScanner:
         self._clock = clock
         self._splitter = Splitter(clock)
         self._readings: list[Reading] = []
+
+    @property
+    def can_look(self) -> bool:
+        """What was scanned can be asked for without waiting."""
+        return True
 
     @property
     def ended(self) -> bool:

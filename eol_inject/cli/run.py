@@ -217,7 +217,7 @@ def _run(
     if presence.kind == "enter" or once:
         return _turns(bench, station, once=once)
     with _in_two_steps(bench.stop):
-        return station.attend(presence, _answers(bench.profile), once=False)
+        return station.attend(presence, _answers(bench.profile))
 
 
 def _turns(bench: "Bench", station: "Slots", *, once: bool) -> "list[CycleRecord]":

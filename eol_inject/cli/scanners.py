@@ -33,6 +33,11 @@ class KeyboardScanner:
         self._ended = False
 
     @property
+    def can_look(self) -> bool:
+        """Typed lines are waited for."""
+        return False
+
+    @property
     def ended(self) -> bool:
         """Whether standard input came to its end."""
         return self._ended

@@ -31,7 +31,8 @@ def ready(bench: Bench, port: str, slot: str) -> None:
     if bench.label_later or bench.lane.locked():
         return  # another slot's label is on its way: the printer was ready for that one
     bench.printer.preflight()
-    scanning.forget_earlier(bench.scanner)
+    if bench.profile.spec.presence.kind != "scan":  # there a scan may be another slot's start
+        scanning.forget_earlier(bench.scanner)
 
 
 def notices(bench: Bench) -> Iterator[tuple[str, str]]:

@@ -98,7 +98,7 @@ def looker(
             return by_line
         case "poll":
             return by_answer
-        case "enter":
+        case "enter" | "scan":
             return lambda: True
         case other:
             assert_never(other)

@@ -13,8 +13,9 @@ from typing import Final
 
 from eol_inject.device.inventory import Snapshot
 from eol_inject.device.spec import PresenceSpec
-from eol_inject.errors import EolError, StationError
+from eol_inject.errors import EolError, StationError, UsageError
 from eol_inject.report import CycleRecord
+from eol_inject.scan import Scanner
 from eol_inject.station.bench import Bench
 from eol_inject.station.cycle import refuse_cycle, run_cycle
 from eol_inject.station.presence import Gate, Slot, looker
@@ -50,25 +51,27 @@ class Slots:
 
         A single slot works in the caller's own thread.
         """
-        return self._work([partial(self._cycle, slot) for slot in self._slots])
-
-    def attend(
-        self, spec: PresenceSpec, answers: Callable[[str], bool], *, once: bool
-    ) -> list[CycleRecord]:
-        """Every slot by itself, as units come and leave, until somebody wants to stop.
-
-        ``once``: each slot ends after one unit.
-        """
-        return self._work(
-            [partial(self._attend, slot, spec, answers, once=once) for slot in self._slots]
-        )
-
-    def _work(self, jobs: Sequence[Callable[[], None]]) -> list[CycleRecord]:
+        jobs = [partial(self._cycle, slot) for slot in self._slots]
         records: list[CycleRecord] = []
         if len(jobs) == 1:
             jobs[0]()
         else:
             self._side_by_side(jobs, records)
+        self._drain(records)
+        return records
+
+    def attend(self, spec: PresenceSpec, answers: Callable[[str], bool]) -> list[CycleRecord]:
+        """Every slot by itself, as units come and leave, until somebody wants to stop.
+
+        Raises ``UsageError("station.no_scanner")`` where scans should start the slots and none can.
+        """
+        if spec.kind == "scan":
+            calls = Calls(self._bench.scanner, self._slots, self._bench.lane.locked)
+            jobs = [partial(self._attend_calls, slot, spec, calls) for slot in self._slots]
+        else:
+            jobs = [partial(self._attend, slot, spec, answers) for slot in self._slots]
+        records: list[CycleRecord] = []
+        self._side_by_side(jobs, records)
         self._drain(records)
         return records
 
@@ -104,17 +107,21 @@ class Slots:
             return
         self._done.put(run_cycle(self._bench, slot=slot.name, port=port))
 
-    def _attend(
-        self, slot: Slot, spec: PresenceSpec, answers: Callable[[str], bool], *, once: bool
-    ) -> None:
+    def _attend_calls(self, slot: Slot, spec: PresenceSpec, calls: "Calls") -> None:
+        """A scan says that the unit is there; nothing says that it has left."""
+        while not self._stop.wanted():
+            if calls.called(slot.name):
+                self._cycle(slot)
+            elif self._stop.wait(spec.every_s):
+                return
+
+    def _attend(self, slot: Slot, spec: PresenceSpec, answers: Callable[[str], bool]) -> None:
         look = looker(slot, spec, ports=self._ports, answers=answers)
         gate = Gate(spec.debounce_s)
         while not self._stop.wanted():
             if not self._wait(gate, look, spec, there=True):
                 return
             self._cycle(slot)
-            if once:
-                return
             if not self._wait(gate, look, spec, there=False):
                 return
 
@@ -127,6 +134,41 @@ class Slots:
             if gate.there != there and self._stop.wait(spec.every_s):
                 return False
         return True
+
+
+class Calls:
+    """Scans that start slots: of the slot's own name, or of anything where there is one slot.
+
+    One scanner serves all: while a label is waited for, it belongs to that slot.
+    """
+
+    def __init__(
+        self, scanner: Scanner | None, slots: Sequence[Slot], taken: Callable[[], bool]
+    ) -> None:
+        if scanner is None or not scanner.can_look:
+            raise UsageError("station.no_scanner")
+        self._scanner = scanner
+        self._names = [slot.name for slot in slots]
+        self._taken = taken
+        self._lock = threading.Lock()
+        self._called: set[str] = set()
+
+    def called(self, name: str) -> bool:
+        """Whether ``name`` was scanned since it was asked for last."""
+        with self._lock:
+            if not self._taken():
+                self._look()
+            if name in self._called:
+                self._called.remove(name)
+                return True
+        return False
+
+    def _look(self) -> None:
+        while (reading := self._scanner.read(0.0)) is not None:
+            if len(self._names) == 1:
+                self._called.add(self._names[0])
+            elif reading.text.strip() in self._names:
+                self._called.add(reading.text.strip())
 
 
 def _words(slot: Slot) -> str:

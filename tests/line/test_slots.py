@@ -208,6 +208,48 @@ def test_the_second_ctrl_c_lets_go_and_the_units_go_on_later(line: Line) -> None
     line.judge()
 
 
+def test_a_scan_of_a_slots_name_starts_it(line: Line, tmp_path: Path) -> None:
+    """Two slots, a scanner on a port: the scanned one works, the other waits; strays do nothing."""
+    import pty
+    import tty
+
+    text = Path(line.profile()).read_text() + "\n[presence]\nkind = 'scan'\n"
+    profile = tmp_path / "scanned.toml"
+    profile.write_text(text)
+    units = [line.unit(), line.unit()]
+    ours, theirs = pty.openpty()
+    tty.setraw(theirs)
+    ports = [part for one in units for part in ("--port", one.url)]
+    names = ["--slot", "left", "--slot", "right"]
+    args = (*ports, *names, "--profile", str(profile), "--scanner", os.ttyname(theirs))
+    with start(line, *args) as child:
+        time.sleep(1.5)
+        os.write(ours, b"middle\r")
+        time.sleep(0.3)
+        os.write(ours, b"right\r")
+        wait_for(child, "CycleEnded", None)  # type: ignore[arg-type]  # a verdict has no step
+        child.send_signal(signal.SIGINT)
+        out, _ = child.communicate(timeout=30)
+    os.close(ours)
+    os.close(theirs)
+    (done,) = json.loads(out)["units"]
+    assert (done["slot"], done["unit"], done["verdict"]) == ("right", units[1].mac, "pass")
+
+
+def test_scans_cannot_start_slots_without_a_scanner_that_can_be_asked(
+    line: Line, tmp_path: Path
+) -> None:
+    """Told before anything is touched."""
+    text = Path(line.profile()).read_text() + "\n[presence]\nkind = 'scan'\n"
+    profile = tmp_path / "scanned.toml"
+    profile.write_text(text)
+    told = line.type(
+        "run", "--profile", str(profile), "--lot", LOT, "--port", line.unit().url,
+        "--printer", str(line.folder / "labels"),
+    )  # fmt: skip
+    assert (told.code, told.error) == (2, "station.no_scanner")
+
+
 def test_units_come_and_leave_by_themselves(line: Line, tmp_path: Path) -> None:
     """Presence: each unit once; the same one left in its slot is not done again; swapped, the next
     one is."""
