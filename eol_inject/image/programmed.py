@@ -47,6 +47,11 @@ class Programmed:
     sample_fields: Mapping[str, str]
     """A made-up value for every field that a region uses."""
 
+    @property
+    def extent(self) -> tuple[int, int]:
+        """First address of the firmware, and the one behind it."""
+        return self.flash[0][0], self.flash[-1][0] + len(self.flash[-1][1])
+
     def of_unit(self, patched: Patched) -> Blocks:
         """The unit's firmware."""
         image = self._image

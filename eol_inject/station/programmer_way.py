@@ -82,10 +82,13 @@ class ProgrammerWay:
 
     def answers(self, port: str) -> bool:
         """Whether the chip answers its programmer, asked once."""
+        asked = self._programmer(port)
         try:
-            self._programmer(port).identify()
+            asked.identify()
         except EolError:
             return False
+        finally:
+            asked.close()
         return True
 
     def _programmer(self, port: str) -> Programmer:
@@ -118,7 +121,7 @@ class ProgrammerAtHand:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Nothing is held between two commands."""
+        self._unit.close()
 
     def identify(self) -> Identity:
         """By what the chip tells, else by the serial number that somebody scans once.
@@ -171,7 +174,8 @@ class ProgrammerAtHand:
             given = standing.state in WRITTEN_TO
             return _by_word(self._way.place.memory, standing.own if given else None)
         findings = self._survey()
-        if self._way.spec.flash.peek is None:
+        flash = self._way.spec.flash
+        if flash.peek is None and flash.read is not None and not flash.read.in_ranges:
             data = self._read_flash()
             findings = replace(findings, places=(*findings.places, *self._strays(data)))
         found = findings.effective
@@ -208,7 +212,8 @@ class ProgrammerAtHand:
         ):
             raise UnitError("verify.serial_alone", unit=str(self._who))
         if self._way.profile.spec.device.mode == "inject":
-            self._prove_golden(self._read_flash())
+            start, end = self._way.image.extent
+            self._prove_golden(start, self._unit.read("flash", start, end - start))
 
     def _vouched(self) -> bool:
         """Whether a lead was the last who said that this very unit is to be written."""
@@ -216,10 +221,10 @@ class ProgrammerAtHand:
         last = next((e for e in reversed(events) if e.act in {*_VOUCHED, Act.BEGIN}), None)
         return last is not None and last.act in _VOUCHED and last.attempt == ""
 
-    def _prove_golden(self, flash: bytes) -> None:
+    def _prove_golden(self, start: int, flash: bytes) -> None:
         image = self._way.image
         for address, data in image.flash:
-            found = flash[address : address + len(data)]
+            found = flash[address - start : address - start + len(data)]
             if (at := _first_difference(data, found, address, image.holes)) is not None:
                 raise UnitError(
                     "verify.not_golden", address=f"{at:#x}", size=address + len(data) - at
@@ -273,20 +278,42 @@ class ProgrammerAtHand:
         if not self._way.readable:
             return self._hear(), Proof.REPLY
         assert self._patched is not None  # noqa: S101  # the cycle patches before it reads back
+        place = self._way.place
+        seen = b""
         for name, blocks in self._content():
-            for address, data in blocks:
-                few = self._way.profile.spec.device.mode == "inject"
-                found = self._unit.read(name, address, len(data), few=few)
-                at = _first_difference(data, found, address, ())
-                if at is not None:
-                    raise UnitError(
-                        "verify.memory_differs",
-                        unit=str(self._who), memory=name, address=f"{at:#x}",
-                    )  # fmt: skip
-        findings = self._survey()
+            spans = [(address, len(data)) for address, data in blocks]
+            if name == place.memory:
+                spans.append(place.span)
+            for address, data in self._read_all(name, spans):
+                self._compare(name, address, data, blocks)
+                start, size = place.span
+                if name == place.memory and address <= start <= address + len(data) - size:
+                    seen = data[start - address : start - address + size]
+        findings = verify.inspect_memory(seen, place)
         if findings.effective is None:
             raise UnitError("verify.no_token", unit=str(self._who))
         return findings.effective, Proof.READ_BACK
+
+    def _read_all(self, name: MemoryName, spans: list[tuple[int, int]]) -> list[tuple[int, bytes]]:
+        """Each span, read in part where just a few bytes were written; else all of them at once."""
+        if not spans:
+            return []
+        if self._way.profile.spec.device.mode == "inject":
+            wanted = [one for one in set(spans) if not any(_inside(one, other) for other in spans)]
+            return [(at, self._unit.read(name, at, size, few=True)) for at, size in sorted(wanted)]
+        start, end = min(at for at, _ in spans), max(at + size for at, size in spans)
+        return [(start, self._unit.read(name, start, end - start))]
+
+    def _compare(self, name: MemoryName, start: int, found: bytes, blocks: Blocks) -> None:
+        for address, data in blocks:
+            low, high = max(start, address), min(start + len(found), address + len(data))
+            wanted = data[low - address : high - address] if low < high else b""
+            at = _first_difference(wanted, found[low - start : high - start], low, ())
+            if at is not None:
+                raise UnitError(
+                    "verify.memory_differs",
+                    unit=str(self._who), memory=name, address=f"{at:#x}",
+                )  # fmt: skip
 
     def _hear(self) -> AuthToken:
         self._start(self._keep)
@@ -326,6 +353,12 @@ def _unit_of(facts: Mapping[str, str]) -> Unit:
     """Every identity that the chip told. Raises ``UnitError("device.bad_identity")``."""
     found = [Identifier(kind, facts[kind]) for kind in _ORDER if kind in IDENTITIES & set(facts)]
     return Unit(found[0], tuple(found[1:]))
+
+
+def _inside(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether a span lies in another, larger one."""
+    ends = one[0] + one[1] <= other[0] + other[1]
+    return one != other and other[0] <= one[0] and ends
 
 
 def _by_word(memory: str, own: AuthToken | None) -> Findings:

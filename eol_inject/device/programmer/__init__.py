@@ -18,6 +18,7 @@ from eol_inject.device.masking import mask
 from eol_inject.device.programmer import commands, content
 from eol_inject.device.programmer.commands import Done
 from eol_inject.device.programmer.content import Blocks
+from eol_inject.device.programmer.port_lock import PortLock
 from eol_inject.device.programmer.spec import (
     CommandSpec,
     MemorySpec,
@@ -34,8 +35,9 @@ MemoryName = Literal["flash", "eeprom"]
 _PULSE_S: Final = 0.1
 _BYTES: Final = re.compile(r"\b(?:0x)?[0-9A-Fa-f]{2}\b")
 """A byte in hex: a programmer names those that differ, and they may be the token's."""
-_WORDS: Final = 160
-"""Characters of a programmer's complaint that are shown."""
+_LINES: Final = 3
+_WORDS: Final = 240
+"""Lines and characters of a complaint that are shown: the last line may be a goodbye."""
 
 
 class Programmer:
@@ -61,12 +63,19 @@ class Programmer:
         self._sleep = sleep
         self._aborted = aborted
         self._end = clock() + device.deadline_s
+        self._lock = PortLock(port)
+
+    def close(self) -> None:
+        """Let others have the port."""
+        self._lock.release()
 
     def identify(self) -> Mapping[str, str]:
         """What the chip says of itself, by the groups of the profile's patterns.
 
-        Raises ``UnitError("device.other_chip")`` where it is not what the profile requires.
+        From the first time on the port is this one's, until ``close``. Raises
+        ``UnitError("device.other_chip")`` where it is not what the profile requires.
         """
+        self._lock.take()
         facts = self._facts(self._spec.identify)
         for name, wanted in self._spec.require.items():
             if facts.get(name) != wanted:
@@ -217,7 +226,9 @@ class Programmer:
         if (meant := self._meant(done)) is not None:
             return meant
         if done.code == 0:
-            return StationError("device.other_answer", program=command.run[0])
+            return StationError(
+                "device.other_answer", program=command.run[0], why=_complaint(done.said)
+            )
         return StationError(
             "device.programmer_failed",
             program=command.run[0],
@@ -251,9 +262,9 @@ class Programmer:
 
 
 def _complaint(said: str) -> str:
-    """Its last line, without anything that could be of a token."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    return _BYTES.sub("[hidden]", mask(lines[-1]))[:_WORDS] if lines else "it says nothing"
+    """Its last words, without anything that could be of a token."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()][-_LINES:]
+    return _BYTES.sub("[hidden]", mask("; ".join(lines)))[:_WORDS] or "it says nothing"
 
 
 def require_programs(spec: ProgrammerSpec) -> None:
