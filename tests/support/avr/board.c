@@ -42,6 +42,7 @@
 
 #define FREQUENCY 16000000u
 #define SLICE 8000u           /* cycles between two looks at the outside: 0.5 ms */
+#define ASLEEP 160000u        /* the same while the CPU sleeps: 10 ms; a byte ends it */
 #define LATE_US 20000         /* further behind real time than this is not caught up */
 #define SPACE (512u * 1024)   /* address space behind flash: over 256 KiB and what may overrun it */
 #define PAGE_MAX 256u
@@ -85,8 +86,7 @@ static int64_t now_us(void)
 
 static void quiet(avr_t *avr, const int level, const char *format, va_list values)
 {
-    (void)avr;
-    (void)level, (void)format, (void)values; /* what a program does wrong is its own affair */
+    (void)avr, (void)level, (void)format, (void)values; /* a program's mistakes are its own affair */
 }
 
 /* --- memories ------------------------------------------------------------------------------ */
@@ -370,8 +370,8 @@ static void no_sleep(avr_t *avr, avr_cycle_count_t cycles)
 static avr_cycle_count_t run(void)
 {
     avr_t *avr = board.avr;
-    avr_cycle_count_t passed = 0;
-    while (passed < SLICE && !board.off) {
+    avr_cycle_count_t passed = 0, slice = avr->state == cpu_Sleeping ? ASLEEP : SLICE;
+    while (passed < slice && !board.off) {
         avr_cycle_count_t before = avr->cycle;
         int state = avr_run(avr);
         if (avr->cycle < before) { /* the watchdog's reset: simavr's clock begins again */
@@ -379,8 +379,10 @@ static avr_cycle_count_t run(void)
             before = 0;
         }
         passed += avr->cycle - before;
+        if (avr->state != cpu_Sleeping && slice == ASLEEP)
+            slice = passed + SLICE; /* woken */
         if (state == cpu_Done || state == cpu_Crashed || state == cpu_Stopped)
-            return SLICE;
+            return slice;
     }
     return passed;
 }

@@ -1,0 +1,304 @@
+"""A real avrdude against real boot loaders on emulated AVRs: what either does, and what a unit holds.
+
+Facts that the way over an external programmer is built on; none of our own code runs here.
+"""
+
+import fcntl
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import serial
+
+from tests.support.avr_board import NEEDED, AvrBoard, Name, firmware, pieces, to_hex
+
+pytestmark = pytest.mark.needs_debian(*NEEDED)
+
+TOKEN = b"Avr_0123456789abcdefghijklmnop-9"
+BLANK = b"\xff" * 32
+MAGIC = b"eol-avr-token-1:"
+STORED = b"TOK1\x20" + TOKEN
+EEPROM_AT = 16
+
+
+@pytest.fixture
+def board(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AvrBoard]:
+    """A running board, ``optiboot`` or the indirect parameter; its application is the fixture."""
+    with AvrBoard(tmp_path, getattr(request, "param", "optiboot")) as started:
+        started.burn(firmware(started.bootloader.mcu))
+        yield started
+
+
+def avrdude(
+    board: AvrBoard, *arguments: str, stdin: bytes = b"", fds: tuple[int, ...] = ()
+) -> subprocess.CompletedProcess[bytes]:
+    """One call."""
+    return subprocess.run(
+        ["avrdude", *board.arguments, *arguments],
+        check=False, input=stdin, capture_output=True, pass_fds=fds, timeout=60,
+    )  # fmt: skip
+
+
+def good(
+    board: AvrBoard, *arguments: str, stdin: bytes = b"", fds: tuple[int, ...] = ()
+) -> subprocess.CompletedProcess[bytes]:
+    """One call that ends with 0."""
+    done = avrdude(board, *arguments, stdin=stdin, fds=fds)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def region(board: AvrBoard, token: bytes = TOKEN) -> dict[int, bytes]:
+    """The region's page with ``token`` in it, by its address."""
+    ((start, image),) = pieces(firmware(board.bootloader.mcu)).items()
+    at = start + image.index(MAGIC)
+    assert at % board.bootloader.page == 0
+    return {at: (MAGIC + token).ljust(board.bootloader.page, b"\xff")}
+
+
+def patched(board: AvrBoard) -> bytes:
+    """The whole application with a token, in one run from address 0."""
+    ((start, image),) = pieces(firmware(board.bootloader.mcu)).items()
+    assert start == 0
+    return to_hex({0: image.replace(MAGIC + BLANK, MAGIC + TOKEN)})
+
+
+def says(*, token: str = "blank", eeprom: str = "blank") -> str:
+    """The end of what the application prints."""
+    return f"\r\ntoken: {token}\r\neeprom token: {eeprom}\r\nready\r\n"
+
+
+@pytest.mark.parametrize(
+    ("board", "signature"),
+    [("optiboot", "1e950f"), ("atmegaboot", "1e950f"), ("stk500v2", "1e9801")],
+    indirect=["board"],
+)
+def test_a_unit_is_identified_and_then_starts(board: AvrBoard, signature: str) -> None:
+    """The boot loader answers with its chip; what follows is the application, by its own words."""
+    done = good(board)
+    assert f"device signature = 0x{signature}".encode() in done.stderr
+    assert board.wait_for("ready").endswith(says())
+
+
+@pytest.mark.parametrize("board", ["optiboot", "atmegaboot"], indirect=True)
+def test_one_page_is_patched_and_nothing_else(board: AvrBoard) -> None:
+    """On ATmega328P ``-D`` and a page's HEX on standard input change this page alone."""
+    before = board.flash()
+    page = region(board)
+    ((at, content),) = page.items()
+    good(board, "-D", "-U", "flash:w:-:i", stdin=to_hex(page))
+    assert board.flash() == before[:at] + content + before[at + len(content) :]
+    assert board.wait_for("ready").endswith(says(token=TOKEN.decode()))
+
+
+def test_a_part_of_a_page_keeps_the_rest(board: AvrBoard) -> None:
+    """avrdude reads what it was not given; two pieces far apart are two pages."""
+    before = bytearray(board.flash())
+    ((at, _),) = region(board).items()
+    good(board, "-D", "-U", "flash:w:-:i", stdin=to_hex({at + 16: TOKEN, 0x1010: b"far"}))
+    before[at + 16 : at + 48] = TOKEN
+    before[0x1010:0x1013] = b"far"
+    assert board.flash() == before
+
+
+def test_a_region_is_blanked_again(board: AvrBoard) -> None:
+    """With ``-D`` avrdude cuts no trailing FF off; without it a blank page would not be written."""
+    board.burn(to_hex(region(board)))
+    good(board, "-D", "-U", "flash:w:-:i", stdin=to_hex(region(board, BLANK)))
+    assert board.wait_for("ready").endswith(says())
+
+
+def test_a_whole_memory_is_read_to_standard_output(board: AvrBoard) -> None:
+    """``-qq`` leaves nothing else on it; ``-A`` keeps trailing FF."""
+    done = good(board, "-qq", "-A", "-U", "flash:r:-:r")
+    assert done.stdout == board.flash()
+
+
+@pytest.mark.parametrize("board", ["optiboot", "stk500v2"], indirect=True)
+def test_a_part_of_flash_is_read_by_the_terminal(board: AvrBoard) -> None:
+    """``dump`` is the one way to read less than everything."""
+    ((at, content),) = region(board).items()
+    board.burn(to_hex({at: content}))
+    done = good(board, "-qq", "-t", stdin=f"dump flash {at:#x} 64\nquit\n".encode())
+    rows = re.findall(
+        r"^[0-9a-f]+ ((?:  ?[0-9a-f]{2}){16})  \|", done.stdout.decode(), re.MULTILINE
+    )
+    assert bytes.fromhex("".join(rows)) == content[:64]
+
+
+def test_several_images_go_in_as_memory_files(board: AvrBoard) -> None:
+    """An anonymous file by its descriptor's path is a file; a pipe is refused there."""
+    page = to_hex(region(board))
+    held = os.memfd_create("page")
+    os.write(held, page)
+    path = f"/proc/self/fd/{held}"
+    good(board, "-D", "-U", f"flash:w:{path}:i", "-U", f"flash:v:{path}:i", fds=(held,))
+    os.close(held)
+    done = avrdude(board, "-D", "-U", "flash:w:/dev/stdin:i", stdin=page)
+    assert done.returncode == 1
+    assert b"not a regular or character file" in done.stderr
+
+
+def test_optiboot_writes_eeprom_into_flash(board: AvrBoard) -> None:
+    """It ignores the kind of memory: the application is destroyed, and a read shows flash, exit 0."""
+    before = board.flash()
+    done = avrdude(board, "-U", "eeprom:w:-:i", stdin=to_hex({EEPROM_AT: STORED}))
+    assert done.returncode == 1
+    assert b"verification mismatch" in done.stderr
+    assert board.eeprom() == b"\xff" * 1024
+    assert board.flash()[:128] != before[:128]
+    assert good(board, "-qq", "-A", "-U", "eeprom:r:-:r").stdout == board.flash()[:1024]
+
+
+@pytest.mark.parametrize("board", ["atmegaboot"], indirect=True)
+def test_atmegaboot_writes_and_reads_eeprom(board: AvrBoard) -> None:
+    """The application finds the token where avrdude put it."""
+    good(board, "-U", "eeprom:w:-:i", stdin=to_hex({EEPROM_AT: STORED}))
+    assert board.eeprom()[EEPROM_AT:].startswith(STORED)
+    assert good(board, "-qq", "-A", "-U", "eeprom:r:-:r").stdout == board.eeprom()
+    assert board.wait_for("ready").endswith(says(eeprom=TOKEN.decode()))
+
+
+@pytest.mark.parametrize("board", ["stk500v2"], indirect=True)
+def test_a_mega_takes_a_whole_image(board: AvrBoard) -> None:
+    """From address 0, without holes, in one call: the token is in it, and the application runs."""
+    good(board, "-D", "-U", "flash:w:-:i", stdin=patched(board))
+    assert board.wait_for("ready").endswith(says(token=TOKEN.decode()))
+
+
+@pytest.mark.parametrize("board", ["stk500v2"], indirect=True)
+def test_a_page_patched_on_a_mega_destroys_its_application(board: AvrBoard) -> None:
+    """Its boot loader erases page after page from 0, whatever page it is told to write."""
+    done = avrdude(board, "-D", "-U", "flash:w:-:i", stdin=to_hex({0x400: bytes(range(256))}))
+    assert done.returncode == 0  # page 4 happens to be blank ...
+    assert board.flash()[:256] == b"\xff" * 256  # ... and page 0 is gone
+    board.burn(firmware("atmega2560"))
+    done = avrdude(board, "-D", "-U", "flash:w:-:i", stdin=to_hex({0x400: bytes(256)[::-1] + b"b"}))
+    assert board.flash()[0x400:0x500] == bytes(256)  # written without an erase: ones and zeros met
+    assert board.flash()[:512] == b"\xff" * 512
+
+
+@pytest.mark.parametrize("board", ["stk500v2"], indirect=True)
+def test_a_mega_writes_eeprom_but_reads_it_elsewhere(board: AvrBoard) -> None:
+    """Reads come from the doubled address: avrdude says mismatch, the application has its token."""
+    done = avrdude(board, "-U", "eeprom:w:-:i", stdin=to_hex({EEPROM_AT: STORED}))
+    assert done.returncode == 1
+    assert b"verification mismatch" in done.stderr
+    assert board.eeprom()[EEPROM_AT:].startswith(STORED)
+    read = good(board, "-qq", "-A", "-U", "eeprom:r:-:r").stdout
+    assert read[:24] == board.eeprom()[:8] + board.eeprom()[16:24] + board.eeprom()[32:40]
+    assert board.wait_for("ready").endswith(says(eeprom=TOKEN.decode()))
+
+
+def test_an_exit_code_of_0_proves_nothing(board: AvrBoard) -> None:
+    """An option it does not know, or an error at its terminal: 0 all the same."""
+    assert b"Usage: avrdude" in good(board, "-T", "dump flash 0 16").stderr
+    assert b"not defined" in good(board, "-qq", "-t", stdin=b"dump nothing 0 16\n").stderr
+
+
+def test_a_wrong_chip_and_a_missing_port_are_1(board: AvrBoard) -> None:
+    """What it says tells them apart."""
+    done = avrdude(board, "-p", "m2560")
+    assert (done.returncode, b"expected signature for" in done.stderr) == (1, True)
+    board.unplug()
+    done = avrdude(board)
+    assert (done.returncode, b"cannot open port" in done.stderr) == (1, True)
+    board.plug()
+    good(board)
+
+
+def test_it_minds_no_lock(board: AvrBoard) -> None:
+    """A port that another program holds, as pyserial does, is opened all the same."""
+    with serial.Serial(board.port, exclusive=True) as held:
+        with Path(board.port).open("rb", buffering=0) as other, pytest.raises(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        good(board)
+        assert held.is_open
+
+
+def test_a_silent_unit_takes_six_seconds_an_attempt(board: AvrBoard) -> None:
+    """Ten attempts unless told otherwise."""
+    board.hang()
+    done = avrdude(board, "-x", "attempts=1")
+    assert (done.returncode, b"attempt 1 of 1: not in sync" in done.stderr) == (1, True)
+    board.power()
+    good(board)
+
+
+def test_a_pulled_cable_is_never_noticed(board: AvrBoard) -> None:
+    """It reads nothing, again and again: whoever started it has to end it."""
+    before = board.flash()
+    board.drop(1000)
+    with pytest.raises(subprocess.TimeoutExpired):
+        subprocess.run(
+            ["avrdude", *board.arguments, "-D", "-U", "flash:w:-:i"],
+            check=False, input=patched(board), capture_output=True, timeout=5,
+        )  # fmt: skip
+    board.plug()
+    done = good(board, "-D", "-U", "flash:w:-:i", stdin=patched(board))
+    assert b"verified" in done.stderr
+    assert board.flash() != before
+
+
+def test_a_worn_cell_fails_the_verify(board: AvrBoard) -> None:
+    """The message shows the byte: what avrdude says about a token's page is as secret as the token."""
+    ((at, _),) = region(board).items()
+    board.flip(at + 17, 1)
+    done = avrdude(board, "-D", "-U", "flash:w:-:i", stdin=to_hex(region(board)))
+    assert done.returncode == 1
+    assert f"device 0x{TOKEN[1] ^ 2:02x} != input 0x{TOKEN[1]:02x}".encode() in done.stderr
+    board.mend()
+    good(board, "-D", "-U", "flash:w:-:i", stdin=to_hex(region(board)))
+
+
+def test_a_power_cut_leaves_a_page_erased(board: AvrBoard) -> None:
+    """Between erase and write; powered again, the same page is written anew."""
+    ((at, content),) = region(board).items()
+    board.cut(1)
+    with pytest.raises(subprocess.TimeoutExpired):
+        subprocess.run(
+            ["avrdude", *board.arguments, "-D", "-U", "flash:w:-:i"],
+            check=False, input=to_hex({at: content}), capture_output=True, timeout=4,
+        )  # fmt: skip
+    assert board.flash()[at : at + 128] == b"\xff" * 128
+    board.power()
+    good(board, "-D", "-U", "flash:w:-:i", stdin=to_hex({at: content}))
+    assert board.wait_for("ready").endswith(says(token=TOKEN.decode()))
+
+
+def test_a_unit_outlives_its_killed_emulation(board: AvrBoard) -> None:
+    """Its memories are files: the next one with this folder is the same unit."""
+    good(board, "-D", "-U", "flash:w:-:i", stdin=to_hex(region(board)))
+    held = board.flash()
+    board.kill()
+    board.start()
+    assert board.flash() == held
+    assert board.wait_for("ready").endswith(says(token=TOKEN.decode()))
+
+
+def test_the_application_answers_and_opening_resets_it(board: AvrBoard) -> None:
+    """A console client sees the start from the greeting on, and a '?' brings the same again."""
+    with serial.Serial(board.port, 115200, timeout=30) as line:
+        greeting = line.read_until(b"ready\r\n")
+        assert greeting.startswith(b"FW eol-avr-demo 1.0.0\r\nmcu: atmega328p\r\n")
+        line.write(b"?")
+        assert line.read_until(b"ready\r\n") == greeting
+
+
+def test_four_boards_run_side_by_side(tmp_path: Path) -> None:
+    """Each keeps to its own folder and port."""
+    kinds: tuple[Name, ...] = ("optiboot", "atmegaboot", "stk500v2", "optiboot")
+    with ExitStack() as stack:
+        boards = [
+            stack.enter_context(AvrBoard(tmp_path / str(number), kind))
+            for number, kind in enumerate(kinds)
+        ]
+        with ThreadPoolExecutor(len(boards)) as pool:
+            list(pool.map(lambda b: good(b, "-D", "-U", "flash:w:-:i", stdin=patched(b)), boards))
+        for each in boards:
+            assert each.wait_for("ready").endswith(says(token=TOKEN.decode()))
