@@ -1,10 +1,10 @@
 """An emulated AVR board with a real boot loader, for a real avrdude: ``avr/board.c`` behind Python.
 
 Built on first use, with what ``.ci/debian-packages`` names; a test that uses it is marked
-``needs_debian(*NEEDED)``. ATmegaBOOT and the Mega's stk500v2 are Debian's own files. Its optiboot is
-not usable: the rebuilt one (arduino-core-avr 1.8.7+dfsg-1~deb12u1) has 532 bytes for a section of
-512, and its version word overwrites the code. So it is built here, from the source in that package,
-with two optimizations switched off; that makes 500 bytes.
+``needs_debian(*NEEDED)``. ATmegaBOOT and the Mega's stk500v2 are Debian's own files. Its optiboot
+is not usable: the rebuilt one (arduino-core-avr 1.8.7+dfsg-1~deb12u1) has 532 bytes for a section
+of 512, and its version word overwrites the code. So it is built here, from the source in that
+package, with two optimizations switched off; that makes 500 bytes.
 """
 
 import hashlib
