@@ -273,7 +273,10 @@ class AvrBoard:
         self._tell("unplug")
 
     def cut(self, count: int) -> None:
-        """The power fails after ``count`` more page erases and writes, until ``power``."""
+        """The power fails after ``count`` more storing acts, until ``power``.
+
+        A page erased, a page written and an EEPROM byte written are one each.
+        """
         self._tell(f"cut {count}")
 
     def flip(self, address: int, bit: int = 0) -> None:

@@ -16,9 +16,9 @@
  *  - it writes a flash page over what was there; flash only clears bits: ANDed here
  *  - it erases a page's length from wherever Z points; the chip erases the page around it: so here
  *  - it never sets EXTRF or PORF, by which these boot loaders decide: set here
+ *  - it has no lock bits; an Arduino's (0x0F) keep SPM off the boot loader's own section: so here
  *  - it erases and writes pages and EEPROM bytes at once (only EEPROM's busy flag takes 3.4 ms),
- *    takes no notice of the boot loader's lock bits, and buffers 64 bytes where the chip has 2:
- *    left so
+ *    and its UART buffers 64 bytes where the chip has 2, and none is lost: left so
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -56,6 +56,7 @@ typedef struct {
     int console;
     avr_irq_t *to_uart;
     int (*spm)(avr_io_t *, uint32_t, void *);
+    avr_io_write_t eecr;
     bool busy;        /* the UART moved a byte in this slice */
     bool full;        /* the UART takes no more for now */
     bool hung;        /* the clock stands, whatever the reset line says */
@@ -64,7 +65,7 @@ typedef struct {
     uint8_t in[4096]; /* from the host, not yet in the UART */
     size_t in_at, in_size;
     long drop;        /* host bytes until the cable is pulled; -1: never */
-    long cut;         /* page erases and writes until the power fails; -1: never */
+    long cut;         /* page erases, page writes, EEPROM bytes until the power fails; -1: never */
     long flip;        /* flash address of the worn cell; -1: none */
     unsigned flip_bit;
 } board_t;
@@ -106,6 +107,14 @@ static uint8_t *memory(const char *path, size_t size)
     return space;
 }
 
+static void stored(void)
+{
+    if (board.cut > 0 && --board.cut == 0) {
+        board.cut = -1;
+        board.off = true;
+    }
+}
+
 /* simavr's own self-programming, then the physics and the faults it has not. */
 static int spm(avr_io_t *io, uint32_t ctl, void *param)
 {
@@ -123,7 +132,9 @@ static int spm(avr_io_t *io, uint32_t ctl, void *param)
     uint8_t before[2 * PAGE_MAX];
     memcpy(before, avr->flash + page, sizeof before);
     int result = board.spm(io, ctl, param);
-    if (erase) {
+    if ((erase || write) && page >= avr->reset_pc) {
+        memcpy(avr->flash + page, before, sizeof before);
+    } else if (erase) {
         memcpy(avr->flash + page, before, sizeof before);
         memset(avr->flash + page, 0xff, unit->spm_pagesize);
     } else if (write) {
@@ -132,11 +143,18 @@ static int spm(avr_io_t *io, uint32_t ctl, void *param)
         if (board.flip >= (long)page && board.flip < (long)(page + unit->spm_pagesize))
             avr->flash[board.flip] ^= 1u << board.flip_bit;
     }
-    if ((erase || write) && board.cut > 0 && --board.cut == 0) {
-        board.cut = -1;
-        board.off = true;
-    }
+    if (erase || write)
+        stored();
     return result;
+}
+
+static void eecr(avr_t *avr, avr_io_addr_t address, uint8_t value, void *param)
+{
+    avr_eeprom_t *unit = param;
+    bool write = avr_regbit_get(avr, unit->eempe) && avr_regbit_from_value(avr, unit->eepe, value);
+    board.eecr(avr, address, value, param);
+    if (write)
+        stored();
 }
 
 static void map_memories(avr_t *avr, const char *flash, const char *eeprom)
@@ -148,6 +166,8 @@ static void map_memories(avr_t *avr, const char *flash, const char *eeprom)
         if (!strcmp(io->kind, "eeprom")) {
             avr_eeprom_t *unit = (avr_eeprom_t *)io;
             unit->eeprom = memory(eeprom, unit->size);
+            board.eecr = avr->io[AVR_DATA_TO_IO(unit->r_eecr)].w.c;
+            avr->io[AVR_DATA_TO_IO(unit->r_eecr)].w.c = eecr;
         } else if (!strcmp(io->kind, "flash")) {
             if (((avr_flash_t *)io)->spm_pagesize > PAGE_MAX)
                 die("flash page");
@@ -204,9 +224,11 @@ static void plug(void)
 
 static void unplug(void)
 {
+    char target[sizeof board.slave] = "";
     if (board.master < 0)
         return;
-    unlink(board.link);
+    if (readlink(board.link, target, sizeof target - 1) > 0 && !strcmp(target, board.slave))
+        unlink(board.link); /* unless another unit took the place */
     close(board.watch);
     close(board.master);
     board.master = -1;

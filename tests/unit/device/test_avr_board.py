@@ -7,9 +7,11 @@ import fcntl
 import os
 import re
 import subprocess
-from collections.abc import Iterator
+import tempfile
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -51,6 +53,30 @@ def good(
     done = avrdude(board, *arguments, stdin=stdin, fds=fds)
     assert done.returncode == 0, done.stderr
     return done
+
+
+@contextmanager
+def left_alone(board: AvrBoard, *arguments: str, stdin: bytes) -> Iterator[subprocess.Popen[bytes]]:
+    """One call that gets no answer any more; it is ended afterwards."""
+    with tempfile.TemporaryFile() as given:
+        given.write(stdin)
+        given.seek(0)
+        process = subprocess.Popen(
+            ["avrdude", *board.arguments, *arguments], stdin=given, stderr=subprocess.DEVNULL
+        )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Wait for something that happens on the board."""
+    deadline = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def region(board: AvrBoard, token: bytes = TOKEN) -> dict[int, bytes]:
@@ -111,6 +137,14 @@ def test_a_region_is_blanked_again(board: AvrBoard) -> None:
     board.burn(to_hex(region(board)))
     good(board, "-D", "-U", "flash:w:-:i", stdin=to_hex(region(board, BLANK)))
     assert board.wait_for("ready").endswith(says())
+
+
+def test_the_boot_loader_cannot_be_written(board: AvrBoard) -> None:
+    """An Arduino's lock bits: an image that covers the boot loader does not verify."""
+    before = board.flash()
+    done = avrdude(board, "-D", "-U", "flash:w:-:i", stdin=to_hex({0x7E80: b"over"}))
+    assert (done.returncode, b"verification mismatch" in done.stderr) == (1, True)
+    assert board.flash() == before
 
 
 def test_a_whole_memory_is_read_to_standard_output(board: AvrBoard) -> None:
@@ -244,17 +278,14 @@ def test_a_silent_unit_takes_six_seconds_an_attempt(board: AvrBoard) -> None:
 
 def test_a_pulled_cable_is_never_noticed(board: AvrBoard) -> None:
     """It reads nothing, again and again: whoever started it has to end it."""
-    before = board.flash()
     board.drop(1000)
-    with pytest.raises(subprocess.TimeoutExpired):
-        subprocess.run(
-            ["avrdude", *board.arguments, "-D", "-U", "flash:w:-:i"],
-            check=False, input=patched(board), capture_output=True, timeout=5,
-        )  # fmt: skip
+    with left_alone(board, "-D", "-U", "flash:w:-:i", stdin=patched(board)) as still:
+        until(lambda: not Path(board.port).exists())
+        time.sleep(2)
+        assert still.poll() is None
     board.plug()
-    done = good(board, "-D", "-U", "flash:w:-:i", stdin=patched(board))
-    assert b"verified" in done.stderr
-    assert board.flash() != before
+    good(board, "-D", "-U", "flash:w:-:i", stdin=patched(board))
+    assert board.wait_for("ready").endswith(says(flash=TOKEN.decode()))
 
 
 def test_a_worn_cell_fails_the_verify(board: AvrBoard) -> None:
@@ -270,17 +301,43 @@ def test_a_worn_cell_fails_the_verify(board: AvrBoard) -> None:
 
 def test_a_power_cut_leaves_a_page_erased(board: AvrBoard) -> None:
     """Between erase and write; powered again, the same page is written anew."""
+    board.burn(to_hex(region(board, TOKEN[::-1])))
     ((at, content),) = region(board).items()
     board.cut(1)
-    with pytest.raises(subprocess.TimeoutExpired):
-        subprocess.run(
-            ["avrdude", *board.arguments, "-D", "-U", "flash:w:-:i"],
-            check=False, input=to_hex({at: content}), capture_output=True, timeout=4,
-        )  # fmt: skip
-    assert board.flash()[at : at + 128] == b"\xff" * 128
+    with left_alone(board, "-D", "-U", "flash:w:-:i", stdin=to_hex({at: content})):
+        until(lambda: board.flash()[at : at + 128] == b"\xff" * 128)
     board.power()
+    assert board.flash()[at : at + 128] == b"\xff" * 128
     good(board, "-D", "-U", "flash:w:-:i", stdin=to_hex({at: content}))
     assert board.wait_for("ready").endswith(says(flash=TOKEN.decode()))
+
+
+@pytest.mark.parametrize("board", ["atmegaboot"], indirect=True)
+def test_a_power_cut_leaves_half_a_token_in_eeprom(board: AvrBoard) -> None:
+    """Byte by byte; the application calls that damaged, and the same call puts it right."""
+    write = to_hex({EEPROM_AT: STORED})
+    board.cut(20)
+    with left_alone(board, "-U", "eeprom:w:-:i", stdin=write):
+        until(lambda: board.eeprom()[EEPROM_AT + 19] == STORED[19])
+    board.power()
+    assert board.eeprom()[EEPROM_AT:].startswith(STORED[:20] + b"\xff")
+    assert board.wait_for("ready").endswith(says(eeprom="damaged"))
+    good(board, "-U", "eeprom:w:-:i", stdin=write)
+    assert board.wait_for("ready").endswith(says(eeprom=TOKEN.decode()))
+
+
+def test_two_units_come_to_one_port_in_turn(tmp_path: Path) -> None:
+    """A slot: the link leads to who was started last, and outlives the one before."""
+    link = tmp_path / "slot"
+    with AvrBoard(tmp_path / "second", "optiboot", link=link) as second:
+        second.burn(firmware("atmega328p"))
+        second.stop()
+        with AvrBoard(tmp_path / "first", "optiboot", link=link) as first:
+            second.start()
+            first.stop()
+            good(second, "-D", "-U", "flash:w:-:i", stdin=to_hex(region(second)))
+        assert second.wait_for("ready").endswith(says(flash=TOKEN.decode()))
+        assert MAGIC not in first.flash()
 
 
 def test_a_unit_outlives_its_killed_emulation(board: AvrBoard) -> None:
