@@ -10,6 +10,9 @@
  * end of the input the board ends. A pseudo terminal has no DTR, so opening it is the reset, as it
  * is on an Arduino.
  *
+ * A pseudo terminal carries bytes whatever the baud rate; here a rate that is not the UART's (by more
+ * than 4 %) garbles them, with framing errors.
+ *
  * Time: real time at 16 MHz, except while bytes move on the UART: then as fast as the host can.
  *
  * What simavr 1.6 does otherwise than the chip, and what is done about it here:
@@ -55,6 +58,8 @@ typedef struct {
     int watch;        /* inotify: who opens the slave */
     int console;
     avr_irq_t *to_uart;
+    avr_uart_t *uart;
+    bool garbled;     /* host and UART are set to different baud rates */
     int (*spm)(avr_io_t *, uint32_t, void *);
     avr_io_write_t eecr;
     bool busy;        /* the UART moved a byte in this slice */
@@ -157,13 +162,15 @@ static void eecr(avr_t *avr, avr_io_addr_t address, uint8_t value, void *param)
         stored();
 }
 
-static void map_memories(avr_t *avr, const char *flash, const char *eeprom)
+static void find_units(avr_t *avr, const char *flash, const char *eeprom)
 {
     uint8_t *space = memory(flash, avr->flashend + 1);
     memcpy(space + avr->flashend + 1, avr->flash + avr->flashend + 1, 2); /* simavr's end mark */
     avr->flash = space; /* what simavr allocated is left to the end of the process */
     for (avr_io_t *io = avr->io_port; io; io = io->next) {
-        if (!strcmp(io->kind, "eeprom")) {
+        if (!strcmp(io->kind, "uart") && ((avr_uart_t *)io)->name == '0') {
+            board.uart = (avr_uart_t *)io;
+        } else if (!strcmp(io->kind, "eeprom")) {
             avr_eeprom_t *unit = (avr_eeprom_t *)io;
             unit->eeprom = memory(eeprom, unit->size);
             board.eecr = avr->io[AVR_DATA_TO_IO(unit->r_eecr)].w.c;
@@ -199,6 +206,38 @@ static bool connected(void)
 {
     struct pollfd line = {.fd = board.master, .events = POLLOUT};
     return board.master >= 0 && poll(&line, 1, 0) >= 0 && !(line.revents & POLLHUP);
+}
+
+static unsigned host_baud(void)
+{
+    static const struct { speed_t code; unsigned baud; } known[] = {
+        {B1200, 1200}, {B2400, 2400}, {B4800, 4800}, {B9600, 9600}, {B19200, 19200},
+        {B38400, 38400}, {B57600, 57600}, {B115200, 115200}, {B230400, 230400},
+        {B460800, 460800}, {B500000, 500000}, {B921600, 921600}, {B1000000, 1000000},
+    };
+    struct termios set;
+    if (board.master < 0 || tcgetattr(board.master, &set)) /* the master tells the slave's */
+        return 0;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (known[i].code == cfgetospeed(&set))
+            return known[i].baud;
+    return 0;
+}
+
+static unsigned unit_baud(void)
+{
+    avr_t *avr = board.avr;
+    avr_uart_t *uart = board.uart;
+    unsigned divisor = avr_regbit_get(avr, uart->ubrrl) | avr_regbit_get(avr, uart->ubrrh) << 8;
+    return FREQUENCY / (avr_regbit_get(avr, uart->u2x) ? 8 : 16) / (divisor + 1);
+}
+
+static void compare_bauds(void)
+{
+    unsigned host = host_baud(), unit = unit_baud();
+    if (board.master < 0)
+        return; /* what is left came as it was */
+    board.garbled = unit * 100 < host * 96 || unit * 100 > host * 104;
 }
 
 static void plug(void)
@@ -269,8 +308,9 @@ static void from_host(void)
 static void feed(void)
 {
     while (!board.full && board.in_at < board.in_size) {
+        uint32_t byte = board.in[board.in_at++];
         board.busy = true;
-        avr_raise_irq(board.to_uart, board.in[board.in_at++]);
+        avr_raise_irq(board.to_uart, board.garbled ? (byte ^ 0x5a) | UART_INPUT_FE : byte);
     }
 }
 
@@ -281,6 +321,8 @@ static void on_output(avr_irq_t *irq, uint32_t value, void *param)
     board.busy = true;
     if (write(board.console, &byte, 1) != 1)
         die("console");
+    compare_bauds(); /* the unit may have changed its own since the last slice */
+    byte ^= board.garbled ? 0x5a : 0;
     for (int tries = 0; connected() && write(board.master, &byte, 1) != 1; tries++) {
         if (tries == 1000)
             return; /* a client that does not read for a second loses bytes */
@@ -419,6 +461,7 @@ static void loop(void)
             due = now_us();
             continue;
         }
+        compare_bauds();
         feed();
         due += run() * 1000000 / FREQUENCY;
         int64_t now = now_us();
@@ -445,7 +488,7 @@ int main(int argc, char **argv)
     avr->sleep = no_sleep;
     avr->reset_pc = strtoul(argv[2], NULL, 0); /* fuse BOOTRST: every reset starts there */
     avr->codeend = avr->flashend;
-    map_memories(avr, argv[3], argv[4]);
+    find_units(avr, argv[3], argv[4]);
     board.console = open(argv[5], O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (board.console < 0)
         die(argv[5]);

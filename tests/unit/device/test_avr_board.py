@@ -276,6 +276,13 @@ def test_a_silent_unit_takes_six_seconds_an_attempt(board: AvrBoard) -> None:
     good(board)
 
 
+def test_a_wrong_baud_rate_is_no_sync(board: AvrBoard) -> None:
+    """At half the boot loader's rate nothing is understood."""
+    done = avrdude(board, "-b", "57600", "-x", "attempts=1")
+    assert (done.returncode, b"not in sync" in done.stderr) == (1, True)
+    good(board)
+
+
 def test_a_pulled_cable_is_never_noticed(board: AvrBoard) -> None:
     """It reads nothing, again and again: whoever started it has to end it."""
     board.drop(1000)
@@ -352,6 +359,7 @@ def test_a_unit_outlives_its_killed_emulation(board: AvrBoard) -> None:
 
 def test_the_application_answers_and_opening_resets_it(board: AvrBoard) -> None:
     """A console client sees the start from the greeting on, and a '?' brings the same again."""
+    board.wait_for("ready")  # the start that nobody sees
     with serial.Serial(board.port, 115200, timeout=30) as line:
         greeting = line.read_until(b"ready\r\n")
         assert greeting.startswith(b"FW eol-avr-demo 1.0.0\r\nmcu: atmega328p\r\n")
