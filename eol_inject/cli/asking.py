@@ -7,6 +7,7 @@ import sys
 from typing import TextIO
 
 from eol_inject.cli.answer import tell
+from eol_inject.cli.scanners import TypedLines
 from eol_inject.events import Question
 
 _SENTENCES = {
@@ -25,7 +26,7 @@ _SENTENCES = {
 class Terminal:
     """An ``Operator`` at a terminal; ``ask`` returns None where there is none."""
 
-    def __init__(self, stdin: TextIO | None = None, *, piped: bool = False) -> None:
+    def __init__(self, stdin: "TextIO | TypedLines | None" = None, *, piped: bool = False) -> None:
         self._stdin = stdin or sys.stdin
         self._piped = piped
         """Standard input answers although it is no terminal."""

@@ -21,7 +21,7 @@ from eol_inject.cli.common import (
     station_file_option,
     with_workplace,
 )
-from eol_inject.cli.scanners import TTY, scanner_of, scanner_option
+from eol_inject.cli.scanners import TTY, TypedLines, scanner_of, scanner_option, types
 from eol_inject.errors import RecordError
 from eol_inject.events import Outcome
 from eol_inject.scan import unwrap
@@ -112,7 +112,9 @@ def run(
     product = profiles.load(_needed(told.profile, "--profile"))
     slots = _slots(station_file, ports, names)
     drawn = _needed(told.lot, "--lot")
-    reader = scanner_of(told.scanner)
+    by_scan = product.spec.presence.kind == "scan"
+    ahead = TypedLines(sys.stdin) if by_scan and types(told.scanner) else None
+    reader = scanner_of(told.scanner, lines=ahead)
     shown = None
     with ExitStack() as ends:
         ledger = ends.enter_context(closing(workplace.open_ledger()))
@@ -129,7 +131,7 @@ def run(
             printer=told.printer or str(Path.cwd() / "labels"),
             observe=shown.observe if shown else board.observer(events=events, quiet=as_json),
             scanner=reader,
-            person=Terminal(piped=told.scanner == TTY),
+            person=Terminal(ahead, piped=told.scanner == TTY),
             label_later=label_later,
         )
         records = _run(bench, slots, once=once, say=_sayer(quiet=as_json or shown is not None))
@@ -212,10 +214,10 @@ def _run(
 
     presence = bench.profile.spec.presence
     station = Slots(bench, slots, ports=snapshot, told=say)
-    if presence.kind == "enter" or once:
+    if presence.kind == "enter":
         return _turns(bench, station, slots, once=once)
     with _in_two_steps(bench.stop):
-        return station.attend(presence, bench.way.answers)
+        return station.attend(presence, bench.way.answers, once=once)
 
 
 def _turns(
