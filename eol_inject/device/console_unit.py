@@ -23,6 +23,8 @@ from eol_inject.unit import AuthToken, Secret
 
 _LOOK_S: Final = 0.05
 _PULSE_S: Final = 0.1
+_PROMPTED: Final = re.compile(r"|.*[>#$%:]\s*")
+"""What may stand before an echo: nothing, or what ends as prompts do."""
 _PROMPT_S: Final = 1.0
 """Longest wait for the prompt behind an answer: a firmware that logs meanwhile may hide it."""
 
@@ -152,8 +154,8 @@ class ConsoleUnit:
         found: list[re.Match[str]] = []
 
         def judge(line: str) -> bool:
-            if sent and line.rstrip().endswith(sent.rstrip()):
-                return False  # its echo, behind whatever prompt
+            if sent and _echoes(line, sent):
+                return False
             if refuse is not None and refuse.search(line):
                 raise UnitError("device.console_refused", step=ask.name)
             match = (expect or prompt).search(line)
@@ -222,6 +224,15 @@ class ConsoleUnit:
 
     def _wire(self) -> "_Translating":
         return _Translating(self.url)
+
+
+def _echoes(line: str, sent: str) -> bool:
+    """Whether ``line`` is ``sent`` as the console repeats it: alone, or behind a prompt.
+
+    An answer may end with the word that was sent (``token`` → ``no token``), so not every ending.
+    """
+    line, sent = line.strip(), sent.strip()
+    return line.endswith(sent) and _PROMPTED.fullmatch(line.removesuffix(sent)) is not None
 
 
 class _Translating:

@@ -461,6 +461,8 @@ class Machine:
         attached = self.board.registers.attached
         self.board = self.other()
         self.board.registers.attached = attached
+        if self._console is not None:
+            self._console = self._firmware_console()
 
     def rearm(self, faults: list[Fault]) -> None:
         """Other faults from now on. A hang or an absence that the old ones caused ends."""
