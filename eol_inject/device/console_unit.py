@@ -60,6 +60,7 @@ class ConsoleUnit:
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._text = ""
         self._asleep = False
+        self._waiting: Callable[[], None] = lambda: None
         self._line = Line(
             ports.open_port(url, baud=console.baud),
             deadline=clock() + spec.deadline_s,
@@ -127,13 +128,20 @@ class ConsoleUnit:
     def _ready_s(self) -> float:
         return self._console.ready_timeout_s
 
-    def ask(self, ask: AskSpec, values: Mapping[str, str | Secret]) -> Answer:
-        """Send one line and wait for its answer.
+    def ask(
+        self,
+        ask: AskSpec,
+        values: Mapping[str, str | Secret],
+        *,
+        waiting: Callable[[], None] = lambda: None,
+    ) -> Answer:
+        """Send one line and wait for its answer; ``waiting`` is called meanwhile, again and again.
 
         Raises ``UnitError("device.console_refused")`` where a line matches ``refuse``,
         ``StationError("device.console_silent")`` where none matched ``expect`` in time: nobody
         knows whether the unit did it. Neither repeats what was sent.
         """
+        self._waiting = waiting
         sent = console_line.fill(ask, values, self._console)
         self._wake()
         if sent:
@@ -218,6 +226,7 @@ class ConsoleUnit:
         self._text = ""
 
     def _hear(self) -> None:
+        self._waiting()
         with self._wire():
             self._line.timeout = _LOOK_S
             self._text += self._decoder.decode(self._line.read(max(1, self._line.in_waiting)))

@@ -83,10 +83,10 @@ def test_a_masker_can_be_used_again_after_finish() -> None:
     [
         lambda text: text,
         lambda text: json.dumps(text)[1:-1],
-        lambda text: quote(text),
+        quote,
         lambda text: text.encode().hex(),
         lambda text: text[:2] + "\r\n" + text[2:],
-        lambda text: "\n".join(text),
+        "\n".join,
     ],
 )
 def test_a_units_own_secrets_are_hidden(
