@@ -71,6 +71,8 @@ class Console:
     cloud: str = "accepts"
     leak: bool = False
     """It logs what no firmware should."""
+    chatty: bool = False
+    """Another of its tasks logs between a line and its answer."""
     answers: bool = True
     """False is a fault: what is done is not told."""
     _line: bytearray = field(default_factory=bytearray)
@@ -124,6 +126,8 @@ class Console:
             return
         if self.echo:
             self.say("\r\n")
+        if self.chatty:
+            self._log("Heartbeat timeout")
         self.say(("Command not found.\r\n" if said is None else said) + ">")
 
     def _obey(self, command: str, words: list[str]) -> str | None:

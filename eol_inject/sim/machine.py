@@ -374,6 +374,7 @@ class Machine:
             echo=self._config.echo,
             cloud=self._config.cloud,
             leak=self.leak,
+            chatty=True,
         )
 
     def _again(self, era: int) -> None:
