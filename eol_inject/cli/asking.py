@@ -13,6 +13,7 @@ _SENTENCES = {
     Question.HOLD_BOOT: (
         "Hold the unit's BOOT button, press and let go EN, let go BOOT. Then press Enter"
     ),
+    Question.SCAN_SERIAL: "Scan the serial number of the unit in slot {slot}",
     Question.SCAN_BOARD: "Scan the mark on the board",
     Question.SCAN_LABEL: "Scan the label on the unit",
     Question.SCAN_LABEL_ID: "Scan or type the id on the label",

@@ -14,7 +14,11 @@ from eol_inject.specs import Spec
 class DeviceSpec(Spec):
     """The chip, the wire and the mode of the cycle."""
 
-    chip: str = Field(description="Chip name as esptool says it, e.g. esp32c3")
+    chip: str = Field(
+        "",
+        description="Chip name as esptool says it, e.g. esp32c3; a [programmer] has a name of its "
+        "own for its chip",
+    )
     mode: Literal["flash", "inject", "console"] = Field(
         "flash",
         description="flash: firmware and token in one pass; inject: golden image is already there; "
@@ -42,6 +46,8 @@ class DeviceSpec(Spec):
     @field_validator("chip")
     @classmethod
     def _known(cls, chip: str) -> str:
+        if not chip:
+            return chip
         if chip not in chips.CHIPS:
             # costs a load of esptool, for a name that our table does not have
             from eol_inject.device.esp_chips import facts

@@ -19,8 +19,10 @@ from eol_inject.events import ByteProgress
 from eol_inject.ledger import WRITTEN_TO, Cycle, Reserved, Standing, State
 from eol_inject.profiles import Profile
 from eol_inject.station import boot_check
+from eol_inject.station.flash_way import NO_TOOLS, loader_answers
 from eol_inject.station.resume import Next
 from eol_inject.station.teller import Teller
+from eol_inject.station.way import AskSerial
 from eol_inject.unit import AuthToken, Identifier, Proof, Secret, Unit
 from eol_inject.verify import Findings, Place, PlaceState, TableState
 
@@ -45,7 +47,16 @@ class ConsoleWay:
     image_sha256: str = ""
     firmware_name: str = ""
 
-    def open(self, port: str, baud: int) -> "ConsoleAtHand":
+    @property
+    def tools(self) -> Mapping[str, str]:
+        """The firmware does it itself."""
+        return NO_TOOLS
+
+    def answers(self, port: str) -> bool:
+        """Whether a chip answers in its boot loader."""
+        return loader_answers(self.profile, port)
+
+    def open(self, port: str, baud: int, ask: AskSerial) -> "ConsoleAtHand":
         """Open the port; the firmware is started, or found running."""
         unit = ConsoleUnit(
             port,

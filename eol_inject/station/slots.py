@@ -15,7 +15,7 @@ from eol_inject.device.inventory import Snapshot
 from eol_inject.device.spec import PresenceSpec
 from eol_inject.errors import EolError, StationError, UsageError
 from eol_inject.report import CycleRecord
-from eol_inject.scan import Scanner
+from eol_inject.scan import Reading, Scanner
 from eol_inject.station.bench import Bench
 from eol_inject.station.cycle import refuse_cycle, run_cycle
 from eol_inject.station.presence import Gate, Slot, looker
@@ -66,7 +66,9 @@ class Slots:
         Raises ``UsageError("station.no_scanner")`` where scans should start the slots and none can.
         """
         if spec.kind == "scan":
-            calls = Calls(self._bench.scanner, self._slots, self._bench.lane.locked)
+            bench = self._bench
+            taken = lambda: bench.lane.locked() or bench.desk.locked()  # noqa: E731
+            calls = Calls(bench.scanner, self._slots, taken, bench.early)
             jobs = [partial(self._attend_calls, slot, spec, calls) for slot in self._slots]
         else:
             jobs = [partial(self._attend, slot, spec, answers) for slot in self._slots]
@@ -143,13 +145,19 @@ class Calls:
     """
 
     def __init__(
-        self, scanner: Scanner | None, slots: Sequence[Slot], taken: Callable[[], bool]
+        self,
+        scanner: Scanner | None,
+        slots: Sequence[Slot],
+        taken: Callable[[], bool],
+        early: dict[str, Reading],
     ) -> None:
         if scanner is None or not scanner.can_look:
             raise UsageError("station.no_scanner")
         self._scanner = scanner
         self._names = [slot.name for slot in slots]
         self._taken = taken
+        self._early = early
+        """What started a single slot: perhaps its unit's serial number."""
         self._lock = threading.Lock()
         self._called: set[str] = set()
 
@@ -167,6 +175,7 @@ class Calls:
         while (reading := self._scanner.read(0.0)) is not None:
             if len(self._names) == 1:
                 self._called.add(self._names[0])
+                self._early[self._names[0]] = reading
             elif reading.text.strip() in self._names:
                 self._called.add(reading.text.strip())
 
