@@ -56,8 +56,8 @@ class ConsoleWay:
         """Whether a chip answers in its boot loader."""
         return loader_answers(self.profile, port)
 
-    def open(self, port: str, baud: int, ask: AskSerial) -> "ConsoleAtHand":
-        """Open the port; the firmware is started, or found running."""
+    def open(self, port: str, baud: int, ask: AskSerial | None = None) -> "ConsoleAtHand":
+        """Open the port; the firmware is started, or found running, and says who it is."""
         unit = ConsoleUnit(
             port,
             self.profile.spec.device,
