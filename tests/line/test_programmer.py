@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 from intelhex import IntelHex
 
-from eol_inject.cli import answer
-from tests.line.conftest import LOT, PRODUCT, Line, Told
+from tests.line.conftest import PRODUCT, RealDesk
 from tests.support import toy_programmer as toy
 
 TOY = Path(toy.__file__)
@@ -110,62 +109,18 @@ template = "claim-50x25-203"
     return str(path)
 
 
-class Fixture:
-    """A station for real ports, units that are folders, and serial numbers to scan."""
-
-    def __init__(self, line: Line, patch: pytest.MonkeyPatch) -> None:
-        self.line = line
-        self.folder = line.folder
-        self._patch = patch
-        self.options = ["--ledger", f"sqlite:///{line.folder / 'real.db'}", "--key-file",
-                        str(line.folder / "real.key"), "--json", "--station", "S1"]  # fmt: skip
-
-    def type(self, *args: str, scans: str = "") -> Told:
-        """One command on the production ledger; ``scans`` are typed."""
-        self.line.read_output()
-        self._patch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(scans.encode())))
-        code = answer.run([*args, *self.options, "--operator", "Ada"])
-        return Told(code, json.loads(self.line.read_output()))
-
-    def unit(self, name: str, *, uid: str = "") -> Path:
-        """A unit's folder, which is its port's name too."""
-        path = self.folder / name
-        path.mkdir()
-        if uid:
-            (path / "uid").write_text(uid)
-        return path
-
-    def run(self, unit: Path, serial: str, product: str) -> Told:
-        """One cycle."""
-        return self.type(
-            "run", "--profile", product, "--port", str(unit), "--lot", LOT, "--once",
-            "--printer", str(self.folder / "labels"), "--scanner", "tty", scans=f"{serial}\n",
-        )  # fmt: skip
-
-    def admin(self) -> tuple[str, ...]:
-        """Ada may override guards; her PIN."""
-        path = self.folder / "pin"
-        path.write_text("271828\n")
-        told = self.type(
-            "ledger", "people", "add", "Ada", "--role", "admin", "--new-pin-file", str(path)
-        )
-        assert told.code == 0, told
-        return ("--pin-file", str(path))
-
-    def tokens(self, unit: Path) -> set[str]:
-        """Tokens of the pool anywhere in the unit."""
-        held = toy.content(unit, "flash") + toy.content(unit, "eeprom")
-        return {token for token in self.line.pool if token.encode() in held}
+def unit_of(desk: RealDesk, name: str, *, uid: str = "") -> Path:
+    """A unit's folder, which is its port's name too."""
+    path = desk.folder / name
+    path.mkdir()
+    if uid:
+        (path / "uid").write_text(uid)
+    return path
 
 
-@pytest.fixture
-def desk(line: Line, monkeypatch: pytest.MonkeyPatch) -> Fixture:
-    """A production ledger with tokens."""
-    made = Fixture(line, monkeypatch)
-    source = next(line.folder.glob("tokens-*.csv"))  # the production ledger takes the same file
-    told = made.type("tokens", "import", str(source), "--product", PRODUCT, "--lot", LOT)
-    assert told.code == 0, told
-    return made
+def tokens_of(desk: RealDesk, unit: Path) -> set[str]:
+    """Tokens of the pool anywhere in the unit."""
+    return desk.tokens_in(toy.content(unit, "flash") + toy.content(unit, "eeprom"))
 
 
 @pytest.mark.parametrize("mode", ["flash", "inject"])
@@ -174,7 +129,7 @@ def desk(line: Line, monkeypatch: pytest.MonkeyPatch) -> Fixture:
     ["whole", "peek", "typed", "file"],
     ids=["read whole", "read in part", "by a terminal", "through a file"],
 )
-def test_a_unit_gets_its_token_by_a_programmer(desk: Fixture, mode: str, how: str) -> None:
+def test_a_unit_gets_its_token_by_a_programmer(desk: RealDesk, mode: str, how: str) -> None:
     """Written, read back, labelled; the rest of the firmware is golden."""
     changes = {
         "whole": {},
@@ -187,7 +142,7 @@ def test_a_unit_gets_its_token_by_a_programmer(desk: Fixture, mode: str, how: st
         },
     }[how]
     product = profile(desk.folder, mode=mode, **changes)
-    unit = desk.unit("u1")
+    unit = unit_of(desk, "u1")
     code = golden(desk.folder)
     if mode == "inject":
         told = desk.run(unit, "SN000001", product)
@@ -197,7 +152,7 @@ def test_a_unit_gets_its_token_by_a_programmer(desk: Fixture, mode: str, how: st
     told = desk.run(unit, "SN000001", product)
     assert told.code == 0, told
     assert (told.unit["unit"], told.unit["proof"]) == ("SN000001", "read_back")
-    (token,) = desk.tokens(unit)
+    (token,) = tokens_of(desk, unit)
     flash = toy.content(unit, "flash")
     assert flash[REGION_AT : REGION_AT + len(MARK)] == token.encode().ljust(len(MARK), b"\0")
     assert flash[0x100 : 0x100 + 40] == code[:40]
@@ -207,10 +162,10 @@ def test_a_unit_gets_its_token_by_a_programmer(desk: Fixture, mode: str, how: st
     assert len(list((desk.folder / "labels").glob("*.png"))) == 1
 
 
-def test_gaps_are_filled_where_the_boot_loader_needs_it(desk: Fixture) -> None:
+def test_gaps_are_filled_where_the_boot_loader_needs_it(desk: RealDesk) -> None:
     """One piece from address 0 to the firmware's end: nothing old is left in between."""
     product = profile(desk.folder, flash='gaps = "fill"')
-    unit = desk.unit("u1")
+    unit = unit_of(desk, "u1")
     (unit / "flash").write_bytes(b"\x11" * 4096)
     told = desk.run(unit, "SN000001", product)
     assert told.code == 0, told
@@ -235,42 +190,42 @@ def test_gaps_are_filled_where_the_boot_loader_needs_it(desk: Fixture) -> None:
     ],
 )
 def test_a_profile_that_cannot_work_is_refused(
-    desk: Fixture, changes: dict[str, str], why: str
+    desk: RealDesk, changes: dict[str, str], why: str
 ) -> None:
     """Before anything is touched, with the place and the reason."""
     product = profile(desk.folder, **changes)  # type: ignore[arg-type]  # one of them is None
-    told = desk.run(desk.unit("u1"), "SN000001", product)
+    told = desk.run(unit_of(desk, "u1"), "SN000001", product)
     assert told.code == 2, told
     assert why in json.dumps(told.out), told
 
 
-def test_a_program_that_is_not_there_stops_before_the_unit(desk: Fixture) -> None:
+def test_a_program_that_is_not_there_stops_before_the_unit(desk: RealDesk) -> None:
     """Named, with what to do, and the station's fault."""
     product = profile(desk.folder, write='write = { run = ["no-such-programmer"] }')
-    told = desk.run(desk.unit("u1"), "SN000001", product)
+    told = desk.run(unit_of(desk, "u1"), "SN000001", product)
     assert (told.code, told.error) == (3, "device.programmer_missing")
     assert "no-such-programmer" in told.out["error"]["text"]
 
 
-def test_an_eeprom_takes_the_token(desk: Fixture) -> None:
+def test_an_eeprom_takes_the_token(desk: RealDesk) -> None:
     """The record stands in the EEPROM, and the firmware beside it is golden."""
     product = profile(desk.folder, region=EEPROM)
-    unit = desk.unit("u1")
+    unit = unit_of(desk, "u1")
     told = desk.run(unit, "SN000001", product)
     assert told.code == 0, told
-    (token,) = desk.tokens(unit)
+    (token,) = tokens_of(desk, unit)
     assert toy.content(unit, "eeprom")[18:50] == token.encode()
     assert MARK in toy.content(unit, "flash")
     assert token.encode() not in toy.content(unit, "flash")
 
 
-def test_a_chip_that_says_who_it_is_needs_no_scan(desk: Fixture) -> None:
+def test_a_chip_that_says_who_it_is_needs_no_scan(desk: RealDesk) -> None:
     """The uid names the unit; another one in the fixture gets a token of its own."""
     product = profile(desk.folder, serial=None)
-    first, second = desk.unit("u1", uid="A1B2C3"), desk.unit("u2", uid="A1B2C4")
+    first, second = unit_of(desk, "u1", uid="A1B2C3"), unit_of(desk, "u2", uid="A1B2C4")
     assert desk.run(first, "", product).unit["unit"] == "A1B2C3"
     assert desk.run(second, "", product).unit["unit"] == "A1B2C4"
-    assert desk.tokens(first) != desk.tokens(second)
+    assert tokens_of(desk, first) != tokens_of(desk, second)
 
 
 @pytest.mark.parametrize(
@@ -290,11 +245,11 @@ def test_a_chip_that_says_who_it_is_needs_no_scan(desk: Fixture) -> None:
     ],
 )
 def test_every_way_a_programmer_fails_is_told(
-    desk: Fixture, fault: str, code: int, error: str, state: str
+    desk: RealDesk, fault: str, code: int, error: str, state: str
 ) -> None:
     """Exit code, code and state; no token is lost, none is shown, and no label comes out."""
     product = profile(desk.folder)
-    unit = desk.unit("u1")
+    unit = unit_of(desk, "u1")
     (unit / "fault").write_text(fault)
     told = desk.run(unit, "SN000001", product)
     assert (told.code, told.error, told.unit["state"] or "") == (code, error, state), told
@@ -303,80 +258,80 @@ def test_every_way_a_programmer_fails_is_told(
     assert "0x41" not in json.dumps(told.out)
 
 
-def test_a_scanned_number_alone_does_not_go_on_with_a_unit_that_was_written(desk: Fixture) -> None:
+def test_a_scanned_number_alone_does_not_go_on_with_a_unit_that_was_written(desk: RealDesk) -> None:
     """The write broke off; another unit under the same number must not get that token. A lead who
     looked lets it go on, and it is the same token."""
     product = profile(desk.folder)
-    unit, wrong = desk.unit("u1"), desk.unit("u2")
+    unit, wrong = unit_of(desk, "u1"), unit_of(desk, "u2")
     (unit / "fault").write_text("write sync")
     assert desk.run(unit, "SN000001", product).error == "device.no_sync"
     (unit / "fault").unlink()
     for other in (wrong, unit):
         told = desk.run(other, "SN000001", product)
         assert (told.code, told.error) == (1, "verify.serial_alone"), told
-        assert desk.tokens(other) == set()
+        assert tokens_of(desk, other) == set()
     pin = desk.admin()
     for act in ("quarantine", "clear"):
         told = desk.type("unit", act, "SN000001", "--reason", "looked at it", *pin)
         assert told.code == 0, told
     told = desk.run(unit, "SN000001", product)
     assert told.code == 0, told
-    assert len(desk.tokens(unit)) == 1
+    assert len(tokens_of(desk, unit)) == 1
 
 
-def test_a_unit_that_holds_its_token_goes_on_by_itself(desk: Fixture) -> None:
+def test_a_unit_that_holds_its_token_goes_on_by_itself(desk: RealDesk) -> None:
     """Number and token together are enough: the programmer died behind the write."""
     product = profile(desk.folder)
-    unit = desk.unit("u1")
+    unit = unit_of(desk, "u1")
     (unit / "fault").write_text("write late")
     assert desk.run(unit, "SN000001", product).unit["state"] == "writing"
-    (token,) = desk.tokens(unit)
+    (token,) = tokens_of(desk, unit)
     (unit / "fault").unlink()
     told = desk.run(unit, "SN000001", product)
     assert told.code == 0, told
-    assert desk.tokens(unit) == {token}
+    assert tokens_of(desk, unit) == {token}
 
 
-def test_a_number_of_a_unit_that_is_done_is_not_taken_for_another(desk: Fixture) -> None:
+def test_a_number_of_a_unit_that_is_done_is_not_taken_for_another(desk: RealDesk) -> None:
     """The number of a closed unit over a blank one: erased, or the wrong unit."""
     product = profile(desk.folder)
-    first, second = desk.unit("u1"), desk.unit("u2")
+    first, second = unit_of(desk, "u1"), unit_of(desk, "u2")
     assert desk.run(first, "SN000001", product).code == 0
     told = desk.run(second, "SN000001", product)
     assert (told.code, told.error) == (1, "ledger.unit_erased")
     told = desk.run(first, "SN000002", product)
     assert (told.code, told.error) == (1, "verify.holds_other_unit")
-    assert desk.tokens(second) == set()
+    assert tokens_of(desk, second) == set()
 
 
-def test_a_token_in_another_firmware_is_seen(desk: Fixture) -> None:
+def test_a_token_in_another_firmware_is_seen(desk: RealDesk) -> None:
     """An older firmware keeps its token elsewhere: a unit that has one is not blank."""
     product = profile(desk.folder)
-    first, old = desk.unit("u1"), desk.unit("u2")
+    first, old = unit_of(desk, "u1"), unit_of(desk, "u2")
     assert desk.run(first, "SN000001", product).code == 0
-    (token,) = desk.tokens(first)
+    (token,) = tokens_of(desk, first)
     (old / "flash").write_bytes((b"old firmware \0" + token.encode() + b"\0").ljust(4096, b"\1"))
     told = desk.run(old, "SN000002", product)
     assert (told.code, told.error) == (1, "verify.holds_other_unit")
 
 
-def test_what_is_no_serial_number_is_not_taken(desk: Fixture) -> None:
+def test_what_is_no_serial_number_is_not_taken(desk: RealDesk) -> None:
     """A claim code, a token, a typo: each is told without being shown, and asked for again."""
     product = profile(desk.folder)
-    unit = desk.unit("u1")
+    unit = unit_of(desk, "u1")
     token, claim = next(iter(desk.line.pool.items()))
     told = desk.run(unit, f"{claim}\n{token}\nSN12\nSN000007", product)
     assert told.code == 0, told
     assert told.unit["unit"] == "SN000007"
     assert token not in json.dumps(told.out)
-    told = desk.run(desk.unit("u2"), "", product)
+    told = desk.run(unit_of(desk, "u2"), "", product)
     assert (told.code, told.error) == (3, "station.no_serial")
 
 
-def test_no_token_is_ever_an_argument(desk: Fixture) -> None:
+def test_no_token_is_ever_an_argument(desk: RealDesk) -> None:
     """The toy writes down how it was called."""
     product = profile(desk.folder)
-    unit = desk.unit("u1")
+    unit = unit_of(desk, "u1")
     assert desk.run(unit, "SN000001", product).code == 0
     asked = (unit / "asked").read_text()
     assert re.findall(r"^\w+", asked, re.MULTILINE).count("write") == 1
