@@ -5,6 +5,7 @@ into every attempt's record, and one run works with one frozen reading of it.
 """
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from string import Formatter
@@ -300,10 +301,26 @@ class Profile:
     def warnings(self) -> tuple[str, ...]:
         """What is allowed but should be known, one sentence each."""
         inside = [r.name for r in self.spec.regions if r.kind in {"blnkopt", "placeholder"}]
-        return tuple(
-            f"Region '{name}' lies inside the application: re-flashing the firmware in service, or "
-            "an over-the-air update, wipes it."
-            for name in inside
+        return (
+            *(
+                f"Region '{name}' lies inside the application: re-flashing the firmware in "
+                "service, or an over-the-air update, wipes it."
+                for name in inside
+            ),
+            *(_console_warnings(self.spec.console) if self.spec.console else ()),
+        )
+
+
+def _console_warnings(console: ConsoleSpec) -> Iterator[str]:
+    if console.cloud:
+        yield (
+            "The firmware keeps the token in RAM until the cloud has accepted it: each unit needs "
+            "a network at the station that reaches the cloud, and keeps its name and password."
+        )
+    if console.blind:
+        yield (
+            "The firmware tells nobody which token it has: an erased unit, or a clone, is not "
+            "noticed, and `eol-inject verify` cannot judge one."
         )
 
 

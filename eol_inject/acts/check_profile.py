@@ -108,7 +108,7 @@ def _lines(profile: Profile) -> Iterator[str]:
     """What is said to the console, in words, and what it proves."""
     console = profile.spec.console
     if console is not None:
-        yield from (ask.name for ask in (*console.identify, *console.erase, *console.inject))
+        yield from (ask.name for ask in console.asks)
         yield f"proof: {console.proof}"
 
 

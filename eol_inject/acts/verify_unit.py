@@ -9,12 +9,13 @@ from itertools import chain
 
 from eol_inject import verify
 from eol_inject.acts.label_desk import look_at
-from eol_inject.device import Device
+from eol_inject.device import Device, Identity
 from eol_inject.errors import EolError, RecordError, UnitError, UsageError
 from eol_inject.image.firmware import Firmware
 from eol_inject.ledger import Hold, Holder, LabelState, Ledger, State
 from eol_inject.report import Failure
 from eol_inject.scan import Reading
+from eol_inject.station.console_way import ConsoleAtHand
 from eol_inject.station.scanning import judge_stuck
 from eol_inject.unit import Unit
 from eol_inject.verify import Findings, Holding, Where
@@ -76,6 +77,34 @@ def verify_unit(
     if findings.boots_at is not None:
         reader = verify.ComposedReader(device.read, _golden_spans(device, golden), changed=())
         seal = verify.check_seal(reader, findings.boots_at, where)
+    return _verdict(identity, findings, holding, ledger, _Wanted(product, seal, sealed=True))
+
+
+def verify_console_unit(hand: ConsoleAtHand, ledger: Ledger, *, product: str) -> UnitVerdict:
+    """The same of a unit whose firmware tells its token over its console.
+
+    There is no application to look at: that it runs is all there is to know. Raises
+    ``UnitError("verify.told_oddly")``.
+    """
+    identity = hand.identify()
+    findings = hand.tell()
+    holding = verify.classify(findings, own=identity.unit, look_up=ledger.look_up)
+    return _verdict(identity, findings, holding, ledger, _Wanted(product, None, sealed=False))
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What a good unit has to be."""
+
+    product: str
+    seal: verify.Seal | None
+    sealed: bool
+    """An application with a good seal has to be there."""
+
+
+def _verdict(
+    identity: Identity, findings: Findings, holding: Holding, ledger: Ledger, wanted: _Wanted
+) -> UnitVerdict:
     holder = ledger.look_up(findings.effective) if findings.effective else None
     return UnitVerdict(
         unit=str(identity.unit),
@@ -85,15 +114,15 @@ def verify_unit(
             PlaceFact(p.name, p.address, p.state.value, p.used, p.why) for p in findings.places
         ),
         boots=findings.boots,
-        seal_ok=seal.ok if seal else None,
+        seal_ok=wanted.seal.ok if wanted.seal else None,
         state=holder.state.value if holder else "",
         product=holder.product if holder else "",
         lot=holder.lot if holder else "",
         claim_tail=holder.claim_tail if holder else "",
         label=holder.label.value if holder else "",
         holder=str(holder.unit) if holder and holder.unit else "",
-        failure=_judge(identity.unit, findings, holding, holder, seal)
-        or _stands_badly(ledger, identity.unit, holder, product),
+        failure=_judge(identity.unit, findings, holding, holder, wanted)
+        or _stands_badly(ledger, identity.unit, holder, wanted.product),
     )
 
 
@@ -132,7 +161,7 @@ def _judge(
     findings: Findings,
     holding: Holding,
     holder: Holder | None,
-    seal: verify.Seal | None,
+    wanted: _Wanted,
 ) -> EolError | None:
     """The first thing that is wrong: what it holds, whether it starts, then its label."""
     name = str(unit)
@@ -145,7 +174,8 @@ def _judge(
         return UnitError("verify.places_disagree", unit=name, places=places)
     if holding is not Holding.OWN or holder is None:
         return UnitError(_WRONG.get(holding, "verify.not_used"), unit=name, state="unknown")
-    if seal is None or not seal.ok:
+    seal = wanted.seal
+    if wanted.sealed and (seal is None or not seal.ok):
         return UnitError(
             "verify.seal_broken", unit=name, why=seal.why if seal else "no application"
         )

@@ -153,6 +153,7 @@ def _reserve(bench: Bench, attempt: Attempt, cycle: Cycle) -> Reserved:
     product = bench.profile.spec.product
     reserved = cycle.reserve(product.id, product.organization, bench.lot)
     attempt.resumed = reserved.resumed
+    attempt.secrets = reserved.secrets
     attempt.state = reserved.state
     if not reserved.has_claim_code:
         # nothing is written that could not be labelled (line-failures 27)
