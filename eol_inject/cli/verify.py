@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from eol_inject.cli.answer import Answer
+from eol_inject.cli.answer import Answer, tell
 from eol_inject.cli.common import (
     Workplace,
     json_option,
@@ -20,9 +20,12 @@ from eol_inject.errors import UsageError
 from eol_inject.events import Outcome
 
 if TYPE_CHECKING:
+    import re
+
     from eol_inject.acts.verify_unit import UnitVerdict
     from eol_inject.ledger import Ledger
     from eol_inject.profiles import Profile
+    from eol_inject.station.way import AskSerial
 
 
 @click.command()
@@ -46,7 +49,7 @@ def verify(
     from eol_inject.station.preflight import same_world
 
     product = profiles.load(profile)
-    look = _looker(product)
+    look = _looker(product, scanner)
     with closing(workplace.open_ledger()) as ledger:
         same_world(ledger.info.kind, port)
         found = look(port, ledger)
@@ -96,8 +99,8 @@ def verify(
     )
 
 
-def _looker(product: "Profile") -> "Callable[[str, Ledger], UnitVerdict]":
-    """How a unit of this product is read: its flash, or what its firmware tells.
+def _looker(product: "Profile", scanner: str | None) -> "Callable[[str, Ledger], UnitVerdict]":
+    """How a unit of this product is read: its flash, by a programmer, or what its firmware tells.
 
     Raises before a port is opened: ``UsageError("verify.not_told")``, or image's own codes.
     """
@@ -117,6 +120,8 @@ def _looker(product: "Profile") -> "Callable[[str, Ledger], UnitVerdict]":
                 return verify_console_unit(hand, ledger, product=spec.product.id)
 
         return told
+    if spec.programmer is not None:
+        return _programmer_looker(product, scanner)
     files = load_firmware(product)
 
     def read(port: str, ledger: "Ledger") -> "UnitVerdict":
@@ -126,3 +131,36 @@ def _looker(product: "Profile") -> "Callable[[str, Ledger], UnitVerdict]":
             )
 
     return read
+
+
+def _programmer_looker(
+    product: "Profile", scanner: str | None
+) -> "Callable[[str, Ledger], UnitVerdict]":
+    from eol_inject.acts.verify_unit import verify_programmed_unit
+    from eol_inject.station.programmer_way import open_programmer_way
+
+    spec = product.spec
+    if spec.programmer is None or spec.programmer.proof == "reply":
+        raise UsageError("verify.not_told", profile=product.name)
+
+    def read(port: str, ledger: "Ledger") -> "UnitVerdict":
+        way = open_programmer_way(product, ledger)
+        with way.open(port, spec.device.baud, _serial_asked(scanner)) as hand:
+            return verify_programmed_unit(hand, ledger, product=spec.product.id)
+
+    return read
+
+
+def _serial_asked(scanner: str | None) -> "AskSerial":
+    """Asks for the serial number of the unit, until one is scanned."""
+    from eol_inject.station.scanning import is_serial
+
+    def ask(looks_like: "re.Pattern[str]") -> str:
+        with closing(readings_of(scanner, "Scan the serial number on the unit:")) as readings:
+            for reading in readings:
+                if is_serial(reading, looks_like):
+                    return reading.text.strip()
+                tell("This is no serial number of this product. Scan the number on the unit:")
+        raise UsageError("label.nothing_scanned")
+
+    return ask

@@ -173,14 +173,30 @@ class ProgrammerAtHand:
         if not self._way.readable:
             given = standing.state in WRITTEN_TO
             return _by_word(self._way.place.memory, standing.own if given else None)
-        findings = self._survey()
-        flash = self._way.spec.flash
-        if flash.peek is None and flash.read is not None and not flash.read.in_ranges:
-            data = self._read_flash()
-            findings = replace(findings, places=(*findings.places, *self._strays(data)))
+        findings = self.tell()
         found = findings.effective
         self._its_own = found is not None and found == standing.own
         return findings
+
+    def tell(self) -> Findings:
+        """What the unit holds, read; see ``inspect``."""
+        findings, flash = self._survey(), self._way.spec.flash
+        if flash.peek is None and flash.read is not None and not flash.read.in_ranges:
+            strays = self._strays(self._read_flash())
+            findings = replace(findings, places=(*findings.places, *strays))
+        return findings
+
+    def not_golden(self) -> UnitError | None:
+        """Where the golden image does not stand around the token; None where it does, or where
+        nothing reads it."""
+        if self._way.spec.flash.read is None:
+            return None
+        start, end = self._way.image.extent
+        try:
+            self._prove_golden(start, self._unit.read("flash", start, end - start))
+        except UnitError as error:
+            return error
+        return None
 
     def _survey(self) -> Findings:
         place = self._way.place

@@ -48,7 +48,7 @@ def ask_serial(bench: Bench, teller: Teller, looks_like: re.Pattern[str]) -> str
     Raises ``StationError("station.no_serial")``.
     """
     early = bench.early.pop(teller.slot, None)
-    if early is not None and _is_serial(early, looks_like):
+    if early is not None and is_serial(early, looks_like):
         return early.text.strip()
     deadline = bench.clock() + bench.scan_timeout_s
     with bench.desk:  # one scanner serves all slots: it answers one question at a time
@@ -61,7 +61,7 @@ def ask_serial(bench: Bench, teller: Teller, looks_like: re.Pattern[str]) -> str
                 if bench.scanner.ended:
                     break
                 continue
-            if _is_serial(reading, looks_like):
+            if is_serial(reading, looks_like):
                 return reading.text.strip()
             wrong = StationError("station.not_a_serial", slot=teller.slot)
             teller.note(wrong.code, f"{wrong} {wrong.hint}")
@@ -69,7 +69,8 @@ def ask_serial(bench: Bench, teller: Teller, looks_like: re.Pattern[str]) -> str
     raise StationError("station.no_serial", slot=teller.slot)
 
 
-def _is_serial(reading: Reading, looks_like: re.Pattern[str]) -> bool:
+def is_serial(reading: Reading, looks_like: re.Pattern[str]) -> bool:
+    """Whether the reading is a serial number, and neither a token nor a claim code."""
     text = reading.text.strip()
     secret = AuthToken.looks_like(text) or reading.claim is not None
     return not secret and looks_like.fullmatch(text) is not None

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from intelhex import IntelHex
 
-from tests.line.conftest import PRODUCT, RealDesk
+from tests.line.conftest import PRODUCT, RealDesk, Told
 from tests.support import toy_programmer as toy
 
 TOY = Path(toy.__file__)
@@ -336,3 +336,33 @@ def test_no_token_is_ever_an_argument(desk: RealDesk) -> None:
     asked = (unit / "asked").read_text()
     assert re.findall(r"^\w+", asked, re.MULTILINE).count("write") == 1
     assert not any(token in asked for token in desk.line.pool)
+
+
+def test_qa_reads_a_unit_by_its_programmer(desk: RealDesk) -> None:
+    """Its own token and a golden firmware; the number of another unit, or a changed firmware, is
+    told. Nothing is written."""
+    product = profile(desk.folder)
+    unit, other = unit_of(desk, "u1"), unit_of(desk, "u2")
+    for one, number in ((unit, "SN000001"), (other, "SN000002")):
+        assert desk.run(one, number, product).code == 0
+
+    def verify(number: str) -> Told:
+        return desk.type(
+            "verify", "--profile", product, "--port", str(unit), "--scanner", "tty",
+            scans=f"{number}\n",
+        )  # fmt: skip
+
+    told = verify("SN000001")
+    assert (told.code, told.out["holding"], told.out["unit"]) == (0, "own", "SN000001"), told
+    told = verify("SN000002")
+    assert (told.code, told.error) == (1, "verify.holds_other_unit")
+    flash = toy.content(unit, "flash")
+    (unit / "flash").write_bytes(flash[:0x800] + b"T" + flash[0x801:])
+    told = verify("SN000001")
+    assert (told.code, told.error) == (1, "verify.not_golden")
+    assert "write" not in [
+        line.split()[0] for line in (unit / "asked").read_text().splitlines()[4:]
+    ]
+    assert not any(token in json.dumps(told.out) for token in desk.line.pool)
+    told = verify("")
+    assert (told.code, told.error) == (2, "label.nothing_scanned")
