@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from eol_inject.sim import manage
+from tests.support.avr_board import NEEDED, AvrBoard
 from tests.support.canary import Canary, Sighting, Watch
 from tests.support.source import ROOT
 
@@ -168,6 +169,39 @@ def test_what_a_console_is_told_is_in_the_unit_and_nowhere_else(home: Home) -> N
     assert home.everywhere() == []
     assert password.in_folders([home.folder]) == []
     assert password.in_bytes(b"\n".join(home.said), "output") == []
+
+
+@pytest.mark.needs_debian(*NEEDED)
+@pytest.mark.parametrize("worn", [False, True])
+def test_what_a_programmer_is_given_is_in_the_unit_and_nowhere_else(
+    home: Home, tmp_path_factory: pytest.TempPathFactory, worn: bool
+) -> None:
+    """The real avrdude, its arguments and environment watched, verifying by itself as well: where a
+    cell is worn it names bytes of the token, and they stay with us."""
+    board = AvrBoard(tmp_path_factory.mktemp("board"))
+    profile = home.folder / "desk" / "own.toml"
+    shipped = (ROOT / "profiles" / "atmega328p-optiboot.toml").read_text("utf-8")
+    assert '"-V", ' in shipped
+    words = "'!= input 0x|verification (error|mismatch)'"
+    assert words in shipped
+    shipped = shipped.replace('"-V", ', "").replace(words, "'no such words'")
+    profile.write_text(shipped.replace("../fixtures", str(ROOT / "fixtures")), "utf-8")
+    source = f"Device Token,QR Token\n{AUTH},{CLAIM}+1\n".encode()
+    given = ("--profile", str(profile), "--lot", "L")
+    assert home.run("tokens", "import", "-", *given, stdin=source) == 0, home.said
+    with board:
+        if worn:
+            board.flip(0x114, 3)
+        code = home.run(
+            "run", "--once", *given, "--port", board.port, "--scanner", "tty",
+            "--printer", (home.folder / "labels").as_uri(), "--json", "--events",
+            stdin=b"SN000001\n",
+        )  # fmt: skip
+    assert code == (3 if worn else 0), home.said
+    assert worn == (b"[hidden]" in home.said[-1]), home.said
+    assert (AUTH.encode() in board.flash()) is not worn
+    assert home.samples > 20
+    assert home.everywhere() == []
 
 
 def test_rework_and_keeping_the_ledger_leave_the_token_nowhere(home: Home) -> None:

@@ -35,8 +35,8 @@ MemoryName = Literal["flash", "eeprom"]
 _PULSE_S: Final = 0.1
 _BYTES: Final = re.compile(r"\b(?:0x)?[0-9A-Fa-f]{2}\b")
 """A byte in hex: a programmer names those that differ, and they may be the token's."""
-_LINES: Final = 3
-_WORDS: Final = 240
+_LINES: Final = 6
+_WORDS: Final = 320
 """Lines and characters of a complaint that are shown: the last line may be a goodbye."""
 
 
