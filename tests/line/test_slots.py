@@ -6,11 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from eol_inject.device import inventory
+from eol_inject.device.holders import holders
 from eol_inject.device.inventory import Seen
 from eol_inject.sim import manage
 from eol_inject.sim.printer import SimPrinter
@@ -122,11 +125,11 @@ def test_slots_share_a_printer_one_label_at_a_time(line: Line, tmp_path: Path) -
     scans, waiting = [], []
 
     with SimPrinter(tmp_path / "zpl") as printer:
-        child = start(
+        starting = start(
             line, "--once", "--printer", printer.url, "--scanner", "tty",
             *(part for one in units for part in ("--port", one.url)),
         )  # fmt: skip
-        with child:
+        with starting as child:
             assert child.stdin is not None
             assert child.stderr is not None
             for text in child.stderr:
@@ -150,9 +153,10 @@ def held(unit: Unit, line: Line) -> str:
     return token
 
 
-def start(line: Line, *args: str) -> "subprocess.Popen[str]":
-    """The real program, in a process of its own."""
-    return subprocess.Popen(
+@contextmanager
+def start(line: Line, *args: str) -> "Iterator[subprocess.Popen[str]]":
+    """The real program, in a process of its own, which does not outlive its test."""
+    with subprocess.Popen(
         [
             sys.executable, "-m", "eol_inject", "run", "--profile", PROFILE, "--lot", LOT, *args,
             *line.options, "--station", "S1", "--operator", "Ada", "--events",
@@ -160,7 +164,19 @@ def start(line: Line, *args: str) -> "subprocess.Popen[str]":
         ],
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    ) as child:  # fmt: skip
+        try:
+            yield child
+        finally:
+            child.kill()
+
+
+def listens(child: "subprocess.Popen[str]", tty: str) -> None:
+    """Wait until the program has opened its scanner: what was scanned before is thrown away."""
+    while not any(holder.pid == child.pid for holder in holders(tty)):
+        assert child.poll() is None, "the program ended first"
+        time.sleep(0.05)
+    time.sleep(0.3)
 
 
 def wait_for(child: "subprocess.Popen[str]", event: str, step: str, *, slots: int = 1) -> None:
@@ -225,7 +241,7 @@ def test_a_scan_of_a_slots_name_starts_it(line: Line, tmp_path: Path) -> None:
     names = ["--slot", "left", "--slot", "right"]
     args = (*ports, *names, "--profile", str(profile), "--scanner", os.ttyname(theirs))
     with start(line, *args) as child:
-        time.sleep(1.5)
+        listens(child, os.ttyname(theirs))
         os.write(ours, b"middle\r")
         time.sleep(0.3)
         os.write(ours, b"right\r")
