@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from eol_inject.device.esp_slip import Source, packets
 from eol_inject.errors import StationError
 
 Reading = TypeVar("Reading")
@@ -255,6 +256,15 @@ def _no_dump(_: object) -> str:
     return ""
 
 
+_ordinary_reader: Final = loader.slip_reader
+
+
+def _reader(port: Source, trace: Callable[[str], None]) -> Iterator[bytes]:
+    """What every loader object reads its packets with."""
+    return packets(port, lambda source: _ordinary_reader(source, trace))
+
+
 log.set_logger(_Silence())
 reset.ResetStrategy.print_once = log.warning  # was bound to the former log while esptool loaded
 loader.HexFormatter.__str__ = _no_dump
+loader.slip_reader = _reader
