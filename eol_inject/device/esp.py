@@ -35,7 +35,7 @@ def open_esp(
 ) -> "EspDevice":
     """Open the port; nothing is said to the chip yet. Raises as ``ports.open_port`` does."""
     check_settings()
-    port = ports.open_port(url, baud=spec.first_baud)
+    port = ports.open_port(url, baud=min(spec.first_baud, spec.baud))
     line = Line(
         port,
         deadline=clock() + spec.deadline_s,

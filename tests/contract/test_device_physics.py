@@ -149,10 +149,18 @@ def test_a_chip_that_never_answers_ends_with_what_hands_can_do(unit: Maker) -> N
 
 def test_a_fast_first_baud_rate_falls_back_to_the_safe_one(unit: Maker) -> None:
     """Recorded, so that the profile can be corrected."""
-    with unit().open(first_baud=460800) as device:
-        assert device.identify().notes == ()
-    with unit(faults=("flip@sync=0.5,above=200000",)).open(first_baud=460800) as device:
-        assert device.identify().notes == ("no sync at 460800 baud, tried 115200",)
+    for rate in (460800, 921600):
+        with unit().open(first_baud=rate) as device:
+            assert device.identify().notes == ()
+        with unit(faults=("flip@sync=0.5,above=200000",)).open(first_baud=rate) as device:
+            assert device.identify().notes == (f"no sync at {rate} baud, tried 115200",)
+
+
+def test_nothing_is_said_faster_than_the_profile_allows(unit: Maker) -> None:
+    """A wire that bears no more is not tried with more, not even for the first sync."""
+    with unit(faults=("flip=0.5,above=230401",)).open(baud=230400) as device:
+        identity = device.identify()
+        assert (identity.baud, identity.notes) == (230400, ())
 
 
 # ── stub ────────────────────────────────────────────────────────────────────────────────────────
