@@ -63,6 +63,8 @@ class Link:
         self.facts: Facts | None = None
         self.flash_size = 0
         """Bytes; 0 until the flash was asked."""
+        self.proved: dict[tuple[int, int], str] = {}
+        """(address, size) → MD5 that the chip gave of what it wrote there, while it stays."""
         self.pace = self._first
         """Bits per second that transfers last had."""
 
@@ -75,6 +77,7 @@ class Link:
         """Forget the connection: the next use begins with a reset."""
         self._esp = None
         self._with_flash = False
+        self.proved.clear()
 
     def rom(self) -> Facts:
         """What the chip tells by its ROM, with a loader that answers."""

@@ -223,6 +223,23 @@ def test_the_slowest_rate_has_nothing_below_it(unit: Maker) -> None:
         fails(lambda: device.read(0, 16 * SECTOR), "device.garbled")
 
 
+# ── what was proved ─────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_sector_read_back_is_what_was_written_last(unit: Maker) -> None:
+    """What the chip proved of an earlier write, or in an earlier session, says nothing of it."""
+    peer = unit()
+    with peer.open() as device:
+        known = device.identify().unit
+        device.write(known, [(peer.scratch, noise(1)), (peer.scratch + SECTOR, noise(2))])
+        device.write(known, [(peer.scratch, noise(3))])
+        assert device.read(peer.scratch, 2 * SECTOR) == noise(3) + noise(2)
+        device.erase(known, peer.scratch, SECTOR)
+        assert device.read(peer.scratch, SECTOR) == BLANK
+        manage.poke(peer.url, peer.scratch + SECTOR, noise(4))
+        assert device.read(peer.scratch + SECTOR, SECTOR) == noise(4)
+
+
 # ── faults inside a write ───────────────────────────────────────────────────────────────────────
 
 
