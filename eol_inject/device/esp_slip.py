@@ -53,7 +53,7 @@ def packets(port: Source, ordinary: Callable[[Source], Iterator[bytes]]) -> Iter
         end = held.find(_END, 1)
         while end < 0 and (not held or held.startswith(_END)) and not silent:
             seen = len(held)
-            held += port.read(port.inWaiting() or 1)
+            held += port.read((port.inWaiting() if held else 1) or 1)
             silent = len(held) == seen
             end = held.find(_END, max(seen, 1))
         packet = _plain(held, end)
