@@ -31,6 +31,9 @@ SAFE_BAUD: Final = LADDER[-1]
 _FAST_ATTEMPTS: Final = 2
 """Sync attempts at a rate that not every unit syncs at, before the safe one is tried."""
 
+NOT_STARTED: Final = "Failed to start stub flasher"
+"""How esptool says that all of the stub was taken, and then nothing came of it."""
+
 Answer = TypeVar("Answer")
 
 
@@ -174,10 +177,7 @@ class Link:
         return esp
 
     def _start_stub(self, facts: Facts) -> None:
-        """Send the stub; should it not start, once more, or do with the ROM loader alone.
-
-        The ESP8266 cannot do without: its ROM neither reads flash nor hashes it.
-        """
+        """Send the stub; should it not arrive, slower; should it not start, see below."""
         if self._esp.IS_STUB or not self._use_stub:
             return
         try:
@@ -187,16 +187,27 @@ class Link:
                 self._use_stub = False
                 self._note("this chip takes no stub, used the ROM loader")
             return
-        except CHIP_ERRORS:
+        except CHIP_ERRORS as error:
+            rate, arrived = self._line.baudrate, NOT_STARTED in str(error)
             self.drop()
             self._first = SAFE_BAUD
+        if arrived or rate <= SAFE_BAUD:
+            self._without_stub()
+        else:
+            self._note(f"the stub did not arrive at {rate} baud, tried {SAFE_BAUD}")
+        self._start_stub(self.rom())
+
+    def _without_stub(self) -> None:
+        """Send it once more, or do with the ROM loader alone.
+
+        The ESP8266 cannot do without: its ROM neither reads flash nor hashes it.
+        """
         if self._stub_failed:
             raise StationError("device.stub_failed", chip=self._spec.chip)
         self._stub_failed = True
         self._use_stub = self._spec.chip == "esp8266"
         again = "sent it again" if self._use_stub else "used the ROM loader"
         self._note(f"the stub did not start, {again}")
-        self._start_stub(self.rom())
 
     def _speed_up(self) -> None:
         """Change the baud rate, attach the flash and learn its size."""

@@ -180,6 +180,18 @@ def test_without_the_stub_the_rom_loader_does_it_once_and_says_so(unit: Maker, c
     assert manage.peek(peer.url, peer.scratch, 2 * SECTOR) == BLANK + noise(1)
 
 
+@pytest.mark.parametrize("chip", ["esp32", "esp32c3", "esp8266"])
+def test_a_stub_that_is_damaged_on_its_way_is_sent_slower(unit: Maker, chip: str) -> None:
+    """The loader bore the rate for short questions only; the stub itself bears it."""
+    peer = unit(chip, faults=("flip@stub=0.001,x1,above=460800",))
+    with peer.open() as device:
+        identity = device.identify()
+        assert identity.notes == ("the stub did not arrive at 921600 baud, tried 115200",)
+        assert identity.baud == 921600
+        device.write(identity.unit, [(peer.scratch, noise(1))])
+        assert device.read(peer.scratch, SECTOR) == noise(1)
+
+
 def test_an_esp8266_gets_its_stub_once_more(unit: Maker) -> None:
     """Its ROM can neither read nor hash flash."""
     with unit("esp8266", faults=("stub_fail=1",)).open() as device:

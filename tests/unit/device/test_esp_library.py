@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from eol_inject.device import esp_flash, esp_lib
+from eol_inject.device.esp_link import NOT_STARTED
 from eol_inject.errors import StationError
 from tests.support.source import ROOT
 
@@ -122,10 +123,11 @@ def test_esptool_still_reconnects_inside_a_write_unless_told_not_to() -> None:
 
 
 def test_the_words_we_listen_for_are_still_esptools() -> None:
-    """A hash that differs, and a port without lines, have no type of their own."""
+    """A hash that differs, a port without lines and a silent stub have no type of their own."""
     for piece in esp_flash._HASH_DIFFERS:
         assert piece in inspect.getsource(esp_lib.cmds.write_flash)
     assert "Chip was NOT reset" in inspect.getsource(esp_lib.reset)
+    assert NOT_STARTED in inspect.getsource(esp_lib.loader)
 
 
 def test_tracing_is_off_by_default() -> None:
