@@ -138,9 +138,13 @@ def run_stub(esp: Any, *, signed: bool) -> Any:
 
     esptool looks for Secure Boot first; a chip that was found without it is not asked again.
     """
-    if not signed:
-        esp.get_secure_boot_enabled = lambda: False
-    return cmds.run_stub(esp)
+    if signed:
+        return cmds.run_stub(esp)
+    esp.get_secure_boot_enabled = lambda: False
+    try:
+        return cmds.run_stub(esp)
+    finally:
+        del esp.get_secure_boot_enabled
 
 
 def change_baud(esp: Any, port: Any, baud: int) -> None:
@@ -170,9 +174,9 @@ def each_word_once(esp: Any) -> Iterator[None]:
     """Within this, a register that was read is not asked for again: for words that never change."""
     known: dict[int, int] = {}
 
-    def read_reg(address: int, timeout: float = _PROBE_S) -> int:
+    def read_reg(address: int) -> int:
         if address not in known:
-            known[address] = ask(address, timeout=timeout)
+            known[address] = int(ask(address))
         return known[address]
 
     ask = esp.read_reg
