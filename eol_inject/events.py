@@ -161,6 +161,7 @@ class Question(StrEnum):
     """What only a person can answer or do."""
 
     HOLD_BOOT = "hold_boot"
+    SCAN_SERIAL = "scan_serial"
     SCAN_BOARD = "scan_board"
     SCAN_LABEL = "scan_label"
     SCAN_LABEL_ID = "scan_label_id"

@@ -5,6 +5,7 @@ into every attempt's record, and one run works with one frozen reading of it.
 """
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from string import Formatter
@@ -13,6 +14,7 @@ from typing import Any, Final, Literal, Self, assert_never
 from pydantic import Field, model_validator
 
 from eol_inject import chips, resources, specs
+from eol_inject.device.programmer.spec import ProgrammerSpec
 from eol_inject.device.spec import BootSpec, ConsoleSpec, DeviceSpec, PresenceSpec
 from eol_inject.errors import UsageError
 from eol_inject.image.spec import (
@@ -31,6 +33,7 @@ from eol_inject.ledger.spec import LimitsSpec, ProductSpec
 from eol_inject.tokens.spec import FieldSpec
 from eol_inject.verify.spec import (
     Blnkopt,
+    InMemory,
     InspectSpec,
     Layout,
     LayoutField,
@@ -56,6 +59,7 @@ class ProfileSpec(specs.Spec):
     firmware: FirmwareSpec | None = None
     regions: tuple[AnyRegionSpec, ...] = Field((), description="The places that take values")
     console: ConsoleSpec | None = None
+    programmer: ProgrammerSpec | None = None
     inspect: InspectSpec = InspectSpec()
     fields: dict[str, FieldSpec] = Field(
         default_factory=dict, description="Metadata of a token, by field name"
@@ -72,8 +76,16 @@ class ProfileSpec(specs.Spec):
             raise ValueError("[console] and mode = 'console' belong together")
         if by_console and (self.firmware is not None or self.regions):
             raise ValueError("a console product has no [firmware] and no [[regions]]")
+        if by_console and self.programmer is not None:
+            raise ValueError("a token goes in by [console] or by [programmer], not by both")
         if not by_console and self.firmware is None:
             raise ValueError("[firmware] is missing")
+        if (self.programmer is None) != bool(self.device.chip):
+            raise ValueError(
+                "[device] chip is missing"
+                if self.programmer is None
+                else "[programmer] names the chip, as the programmer calls it; [device] does not"
+            )
         if self.console is not None:
             for ask in (*self.console.erase, *self.console.inject):
                 for name in field_names(ask.send):
@@ -82,6 +94,64 @@ class ProfileSpec(specs.Spec):
                             f"the console line '{ask.name}' uses {{{name}}}, which [fields] does "
                             "not have"
                         )
+        return self
+
+    @model_validator(mode="after")
+    def _firmware_has_its_place(self) -> Self:
+        if self.firmware is None:
+            return self
+        address = self.firmware.address
+        if self.programmer is not None:
+            if self.firmware.parts:
+                raise ValueError(
+                    "[[firmware.parts]] are for esptool; a programmer writes one image"
+                )
+            return self
+        if address is None:
+            raise ValueError("[firmware] address is missing")
+        if address % 4096:
+            raise ValueError("[firmware] address must be a multiple of 4096, the flash's sector")
+        return self
+
+    @model_validator(mode="after")
+    def _programmer_can_prove(self) -> Self:
+        programmer = self.programmer
+        if programmer is None:
+            return self
+        for region in self.regions:
+            if region.kind not in {"blnkopt", "placeholder", "eeprom"}:
+                raise ValueError(
+                    f"region '{region.name}' is of kind '{region.kind}': a programmer's units have "
+                    "placeholder, blnkopt and eeprom"
+                )
+        if programmer.eeprom is None and any(isinstance(r, EepromSpec) for r in self.regions):
+            raise ValueError(
+                "a region of kind 'eeprom' needs [programmer.eeprom]: how it is reached"
+            )
+        if self.device.security != "refuse":
+            raise ValueError(f"security = '{self.device.security}' is for chips that esptool knows")
+        memories = [
+            programmer.eeprom if isinstance(region, EepromSpec) else programmer.flash
+            for region in self.regions
+        ]
+        if programmer.proof == "read_back" and any(m is None or m.read is None for m in memories):
+            raise ValueError(
+                "no command reads back what is written: give the memory a `read`, or say proof = "
+                "'reply' and what the firmware says in [boot]"
+            )
+        if programmer.proof == "reply" and programmer.serial is not None:
+            raise ValueError(
+                "proof = 'reply' needs a chip that says who it is: with a scanned serial number "
+                "nothing would tell one unit from another"
+            )
+        if programmer.proof == "reply" and self.boot is None:
+            raise ValueError("proof = 'reply' needs [boot]: what the firmware says with its token")
+        if self.device.mode == "inject" and programmer.flash.gaps == "fill":
+            raise ValueError("gaps = 'fill' writes the image whole, and mode = 'inject' does not")
+        if self.device.mode == "inject" and programmer.flash.read is None:
+            raise ValueError(
+                "mode = 'inject' needs [programmer.flash] read: is the golden image there?"
+            )
         return self
 
     @model_validator(mode="after")
@@ -164,8 +234,18 @@ class Profile:
 
     @property
     def chip(self) -> chips.Chip:
-        """The chip's row."""
+        """The chip's row, of a product that esptool knows."""
         return chips.CHIPS[self.spec.device.chip]
+
+    @property
+    def chip_name(self) -> str:
+        """The chip as whoever writes it calls it."""
+        return self.spec.programmer.chip if self.spec.programmer else self.spec.device.chip
+
+    @property
+    def has_pace(self) -> bool:
+        """Whether a slot may find a baud rate of its own: esptool's loader takes any."""
+        return self.spec.console is None and self.spec.programmer is None
 
     @property
     def firmware(self) -> FirmwareSpec:
@@ -210,13 +290,37 @@ class Profile:
             token=token,
         )
 
+    def in_memory(
+        self, *, eeprom: bool, address: int, size: int, before: bytes, behind: bytes
+    ) -> InMemory:
+        """Where verify's readers look in what a programmer reads; the numbers come from the golden
+        image."""
+        memory: Literal["flash", "eeprom"] = "eeprom" if eeprom else "flash"
+        return InMemory(memory, address, size, form_of(self.spec.carrier), before, behind)
+
     def warnings(self) -> tuple[str, ...]:
         """What is allowed but should be known, one sentence each."""
         inside = [r.name for r in self.spec.regions if r.kind in {"blnkopt", "placeholder"}]
-        return tuple(
-            f"Region '{name}' lies inside the application: re-flashing the firmware in service, or "
-            "an over-the-air update, wipes it."
-            for name in inside
+        return (
+            *(
+                f"Region '{name}' lies inside the application: re-flashing the firmware in "
+                "service, or an over-the-air update, wipes it."
+                for name in inside
+            ),
+            *(_console_warnings(self.spec.console) if self.spec.console else ()),
+        )
+
+
+def _console_warnings(console: ConsoleSpec) -> Iterator[str]:
+    if console.cloud:
+        yield (
+            "The firmware keeps the token in RAM until the cloud has accepted it: each unit needs "
+            "a network at the station that reaches the cloud, and keeps its name and password."
+        )
+    if console.blind:
+        yield (
+            "The firmware tells nobody which token it has: an erased unit, or a clone, is not "
+            "noticed, and `eol-inject verify` cannot judge one."
         )
 
 

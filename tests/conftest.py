@@ -34,9 +34,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """``@pytest.mark.needs_debian("pdftoppm")`` skips where that program is missing."""
+    """``@pytest.mark.needs_debian("pdftoppm")`` skips where that program, or file, is missing."""
     for marker in item.iter_markers("needs_debian"):
-        missing = [program for program in marker.args if shutil.which(program) is None]
+        missing = [
+            name for name in marker.args if shutil.which(name) is None and not Path(name).is_file()
+        ]
         if missing:
             pytest.skip(f"{missing[0]} is not installed; see .ci/debian-packages")
 

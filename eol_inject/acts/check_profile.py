@@ -5,8 +5,11 @@ from dataclasses import dataclass
 
 from eol_inject.image import firmware
 from eol_inject.image.firmware import Firmware
+from eol_inject.image.programmed import Programmed
+from eol_inject.image.spec import EepromSpec
 from eol_inject.label import check_template, load_template
 from eol_inject.profiles import Profile
+from eol_inject.station.golden import load_firmware, load_programmed
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +37,14 @@ def check_profile(profile: Profile) -> ProfileCheck:
     template's own codes.
     """
     spec = profile.spec
-    image = None
-    if spec.console is None:
-        image = firmware.load(
-            profile.firmware,
-            spec.regions,
-            application=profile.firmware_file,
-            parts=profile.part_files,
-            chip=spec.device.chip,
-        )
+    image = memories = None
+    if spec.programmer is not None:
+        memories = load_programmed(profile)
+    elif spec.console is None:
+        image = load_firmware(profile)
         if spec.device.security == "encrypted":
             firmware.require_decrypted(image)
+    judged = image or memories
     public = [name for name, field in spec.fields.items() if not field.secret]
     template = "none: units are closed without a label"
     if spec.label is not None:
@@ -57,13 +57,15 @@ def check_profile(profile: Profile) -> ProfileCheck:
     return ProfileCheck(
         name=profile.name,
         sha256=profile.sha256,
-        chip=spec.device.chip,
+        chip=profile.chip_name,
         mode=spec.device.mode,
         product=f"{spec.product.name} ({spec.product.id})",
-        image=str(profile.firmware_file) if image else "none: the token goes in over the console",
-        image_sha256=image.sha256 if image else "",
+        image="none: the token goes in over the console"
+        if spec.console
+        else str(profile.firmware_file),
+        image_sha256=judged.sha256 if judged else "",
         firmware=image.name if image else "",
-        region="; ".join(_places(image) if image else _lines(profile)),
+        region="; ".join(_words(profile, image, memories)),
         sectors=", ".join(f"{address:#x}" for address in image.changed) if image else "",
         template=template,
         warnings=(
@@ -78,11 +80,35 @@ def _flash_size(profile: Profile) -> int:
     return profile.spec.device.flash_size or profile.chip.default_flash
 
 
+def _words(profile: Profile, image: Firmware | None, memories: Programmed | None) -> Iterator[str]:
+    """Where the token goes, and whatever goes with it."""
+    if image is not None:
+        yield from _places(image)
+    elif memories is not None:
+        yield from _areas(profile, memories)
+    else:
+        yield from _lines(profile)
+
+
+def _areas(profile: Profile, image: Programmed) -> Iterator[str]:
+    """Every region in words, by its memory; by what the unit is known, and what the proof is."""
+    names = (region.name for region in image.golden.regions)
+    for name, (address, size) in zip(names, image.holes, strict=True):
+        yield f"{name}: {size} bytes at {address:#x} of the flash"
+    for region in profile.spec.regions:
+        if isinstance(region, EepromSpec):
+            yield f"{region.name}: {region.width} bytes at {region.offset:#x} of the EEPROM"
+    programmer = profile.spec.programmer
+    if programmer is not None:
+        yield f"unit: {'a scanned serial number' if programmer.serial else 'as its chip says'}"
+        yield f"proof: {programmer.proof}"
+
+
 def _lines(profile: Profile) -> Iterator[str]:
     """What is said to the console, in words, and what it proves."""
     console = profile.spec.console
     if console is not None:
-        yield from (ask.name for ask in (*console.identify, *console.erase, *console.inject))
+        yield from (ask.name for ask in console.asks)
         yield f"proof: {console.proof}"
 
 

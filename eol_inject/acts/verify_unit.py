@@ -9,12 +9,14 @@ from itertools import chain
 
 from eol_inject import verify
 from eol_inject.acts.label_desk import look_at
-from eol_inject.device import Device
+from eol_inject.device import Device, Identity
 from eol_inject.errors import EolError, RecordError, UnitError, UsageError
 from eol_inject.image.firmware import Firmware
 from eol_inject.ledger import Hold, Holder, LabelState, Ledger, State
 from eol_inject.report import Failure
 from eol_inject.scan import Reading
+from eol_inject.station.console_way import ConsoleAtHand
+from eol_inject.station.programmer_way import ProgrammerAtHand
 from eol_inject.station.scanning import judge_stuck
 from eol_inject.unit import Unit
 from eol_inject.verify import Findings, Holding, Where
@@ -76,6 +78,49 @@ def verify_unit(
     if findings.boots_at is not None:
         reader = verify.ComposedReader(device.read, _golden_spans(device, golden), changed=())
         seal = verify.check_seal(reader, findings.boots_at, where)
+    ill = None
+    if seal is None or not seal.ok:
+        why = seal.why if seal else "no application"
+        ill = UnitError("verify.seal_broken", unit=str(identity.unit), why=why)
+    return _verdict(identity, findings, holding, ledger, _Firmware(product, seal, ill))
+
+
+def verify_console_unit(hand: ConsoleAtHand, ledger: Ledger, *, product: str) -> UnitVerdict:
+    """The same of a unit whose firmware tells its token over its console.
+
+    There is no application to look at: that it runs is all there is to know. Raises
+    ``UnitError("verify.told_oddly")``.
+    """
+    identity = hand.identify()
+    findings = hand.tell()
+    holding = verify.classify(findings, own=identity.unit, look_up=ledger.look_up)
+    return _verdict(identity, findings, holding, ledger, _Firmware(product, None, None))
+
+
+def verify_programmed_unit(hand: ProgrammerAtHand, ledger: Ledger, *, product: str) -> UnitVerdict:
+    """The same of a unit that an external programmer reads: its token, and its whole firmware."""
+    identity = hand.identify()
+    findings = hand.tell()
+    holding = verify.classify(findings, own=identity.unit, look_up=ledger.look_up)
+    ill = hand.not_golden() if holding is Holding.OWN else None
+    return _verdict(identity, findings, holding, ledger, _Firmware(product, None, ill))
+
+
+@dataclass(frozen=True, slots=True)
+class _Firmware:
+    """What is around the token."""
+
+    product: str
+    """The one that the unit has to be of."""
+    seal: verify.Seal | None
+    ill: EolError | None
+    """Why the firmware would not start, or is not the golden one; None where it is well, or where
+    that it runs is all there is to know."""
+
+
+def _verdict(
+    identity: Identity, findings: Findings, holding: Holding, ledger: Ledger, around: _Firmware
+) -> UnitVerdict:
     holder = ledger.look_up(findings.effective) if findings.effective else None
     return UnitVerdict(
         unit=str(identity.unit),
@@ -85,15 +130,15 @@ def verify_unit(
             PlaceFact(p.name, p.address, p.state.value, p.used, p.why) for p in findings.places
         ),
         boots=findings.boots,
-        seal_ok=seal.ok if seal else None,
+        seal_ok=around.seal.ok if around.seal else None,
         state=holder.state.value if holder else "",
         product=holder.product if holder else "",
         lot=holder.lot if holder else "",
         claim_tail=holder.claim_tail if holder else "",
         label=holder.label.value if holder else "",
         holder=str(holder.unit) if holder and holder.unit else "",
-        failure=_judge(identity.unit, findings, holding, holder, seal)
-        or _stands_badly(ledger, identity.unit, holder, product),
+        failure=_judge(identity.unit, findings, holding, holder, around)
+        or _stands_badly(ledger, identity.unit, holder, around.product),
     )
 
 
@@ -132,7 +177,7 @@ def _judge(
     findings: Findings,
     holding: Holding,
     holder: Holder | None,
-    seal: verify.Seal | None,
+    around: _Firmware,
 ) -> EolError | None:
     """The first thing that is wrong: what it holds, whether it starts, then its label."""
     name = str(unit)
@@ -145,10 +190,8 @@ def _judge(
         return UnitError("verify.places_disagree", unit=name, places=places)
     if holding is not Holding.OWN or holder is None:
         return UnitError(_WRONG.get(holding, "verify.not_used"), unit=name, state="unknown")
-    if seal is None or not seal.ok:
-        return UnitError(
-            "verify.seal_broken", unit=name, why=seal.why if seal else "no application"
-        )
+    if around.ill is not None:
+        return around.ill
     if holder.revoked or not holder.live:
         return UnitError("verify.token_not_live", unit=name, state=holder.state.value)
     return None

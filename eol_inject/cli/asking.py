@@ -7,12 +7,14 @@ import sys
 from typing import TextIO
 
 from eol_inject.cli.answer import tell
+from eol_inject.cli.scanners import TypedLines
 from eol_inject.events import Question
 
 _SENTENCES = {
     Question.HOLD_BOOT: (
         "Hold the unit's BOOT button, press and let go EN, let go BOOT. Then press Enter"
     ),
+    Question.SCAN_SERIAL: "Scan the serial number of the unit in slot {slot}",
     Question.SCAN_BOARD: "Scan the mark on the board",
     Question.SCAN_LABEL: "Scan the label on the unit",
     Question.SCAN_LABEL_ID: "Scan or type the id on the label",
@@ -24,7 +26,7 @@ _SENTENCES = {
 class Terminal:
     """An ``Operator`` at a terminal; ``ask`` returns None where there is none."""
 
-    def __init__(self, stdin: TextIO | None = None, *, piped: bool = False) -> None:
+    def __init__(self, stdin: "TextIO | TypedLines | None" = None, *, piped: bool = False) -> None:
         self._stdin = stdin or sys.stdin
         self._piped = piped
         """Standard input answers although it is no terminal."""

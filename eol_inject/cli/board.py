@@ -20,6 +20,7 @@ from eol_inject.events import (
 
 _WAITS: Final = {
     Question.HOLD_BOOT: "Hold BOOT, press EN",
+    Question.SCAN_SERIAL: "Scan the serial number on the unit",
     Question.SCAN_BOARD: "Scan the mark on the board",
     Question.SCAN_LABEL: "Stick label {what} on this unit, then scan it",
     Question.SCAN_LABEL_ID: "Another copy exists: scan or type the id on this label",

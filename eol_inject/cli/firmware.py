@@ -69,10 +69,12 @@ def patch(image: Path, profile: str, token_file: str, out: Path, as_json: bool) 
     wanted, found = product.firmware.sha256, hashlib.sha256(golden).hexdigest()
     if wanted is not None and wanted != found:
         raise UsageError("image.wrong_file", path=str(image), found=found[:12], wanted=wanted[:12])
+    programmed = product.spec.programmer is not None
     judged = Golden(
         golden,
         product.spec.regions,
-        chip=product.chip.name,
+        chip=None if programmed else product.chip.name,
+        raw_at=product.firmware.address if programmed and golden[:1] != b":" else None,
         expect_type=product.firmware.type,
         expect_version=product.firmware.version,
         parts=[(address, _read(path)) for address, path in product.part_files],

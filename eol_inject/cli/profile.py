@@ -21,8 +21,7 @@ def list_profiles(as_json: bool) -> Answer:
 
     loaded = [profiles.load(name) for name in profiles.shipped()]
     rows = [
-        (each.name, each.spec.device.chip, each.spec.device.mode, each.spec.description)
-        for each in loaded
+        (each.name, each.chip_name, each.spec.device.mode, each.spec.description) for each in loaded
     ]
     return Answer(
         data={

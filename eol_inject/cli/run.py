@@ -21,15 +21,13 @@ from eol_inject.cli.common import (
     station_file_option,
     with_workplace,
 )
-from eol_inject.cli.scanners import TTY, scanner_of, scanner_option
-from eol_inject.errors import EolError, RecordError
+from eol_inject.cli.scanners import TTY, TypedLines, scanner_of, scanner_option, types
+from eol_inject.errors import RecordError
 from eol_inject.events import Outcome
 from eol_inject.scan import unwrap
 
 if TYPE_CHECKING:
     from eol_inject.cli.live_board import LiveBoard
-    from eol_inject.device.spec import DeviceSpec
-    from eol_inject.profiles import Profile
     from eol_inject.report import CycleRecord
     from eol_inject.station.bench import Bench
     from eol_inject.station.presence import Slot
@@ -114,7 +112,9 @@ def run(
     product = profiles.load(_needed(told.profile, "--profile"))
     slots = _slots(station_file, ports, names)
     drawn = _needed(told.lot, "--lot")
-    reader = scanner_of(told.scanner)
+    by_scan = product.spec.presence.kind == "scan"
+    ahead = TypedLines(sys.stdin) if by_scan and types(told.scanner) else None
+    reader = scanner_of(told.scanner, lines=ahead)
     shown = None
     with ExitStack() as ends:
         ledger = ends.enter_context(closing(workplace.open_ledger()))
@@ -131,7 +131,7 @@ def run(
             printer=told.printer or str(Path.cwd() / "labels"),
             observe=shown.observe if shown else board.observer(events=events, quiet=as_json),
             scanner=reader,
-            person=Terminal(piped=told.scanner == TTY),
+            person=Terminal(ahead, piped=told.scanner == TTY),
             label_later=label_later,
         )
         records = _run(bench, slots, once=once, say=_sayer(quiet=as_json or shown is not None))
@@ -214,15 +214,19 @@ def _run(
 
     presence = bench.profile.spec.presence
     station = Slots(bench, slots, ports=snapshot, told=say)
-    if presence.kind == "enter" or once:
-        return _turns(bench, station, once=once)
+    if presence.kind == "enter":
+        return _turns(bench, station, slots, once=once)
     with _in_two_steps(bench.stop):
-        return station.attend(presence, _answers(bench.profile))
+        return station.attend(presence, bench.way.answers, once=once)
 
 
-def _turns(bench: "Bench", station: "Slots", *, once: bool) -> "list[CycleRecord]":
+def _turns(
+    bench: "Bench", station: "Slots", slots: "tuple[Slot, ...]", *, once: bool
+) -> "list[CycleRecord]":
     records: list[CycleRecord] = []
-    for _ in units(once=once):
+    for line in units(once=once):
+        if line and len(slots) == 1:
+            bench.early[slots[0].name] = unwrap(line)
         with _in_two_steps(bench.stop):
             records += station.turn()
         if bench.stop.wanted():
@@ -248,23 +252,6 @@ def _in_two_steps(stop: "Stop") -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def _answers(profile: "Profile") -> Callable[[str], bool]:
-    """Whether a unit on a port answers its boot loader, asked once and quietly."""
-    from eol_inject.device import open_device
-
-    spec: DeviceSpec = profile.spec.device.model_copy(update={"attempts": 1, "deadline_s": 5.0})
-
-    def answers(port: str) -> bool:
-        try:
-            with open_device(port, spec) as device:
-                device.identify()
-        except EolError:
-            return False
-        return True
-
-    return answers
 
 
 def _answer(
@@ -295,9 +282,10 @@ def worst_of(records: "list[CycleRecord]") -> "CycleRecord | None":
     return min(bad, key=lambda record: _WORST_FIRST.index(record.outcome), default=None)
 
 
-def units(*, once: bool) -> Iterator[None]:
-    """One turn a unit: the first at once, the next ones when somebody says so."""
-    yield
+def units(*, once: bool) -> Iterator[str]:
+    """One turn a unit: the first at once, the next ones when somebody says so; and what they said,
+    or scanned."""
+    yield ""
     while not once:
         if sys.stdin.isatty():
             tell("Next unit in the slot? Press Enter (Ctrl-C ends the run).")
@@ -311,4 +299,4 @@ def units(*, once: bool) -> Iterator[None]:
             stray = RecordError("label.scan_between")
             tell(f"{stray} {stray.hint}")
             continue
-        yield
+        yield line.strip()

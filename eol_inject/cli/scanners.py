@@ -1,8 +1,12 @@
 """The scanner at the station: on a port, or one that types like a keyboard."""
 
+import codecs
+import os
 import sys
-from collections.abc import Generator
+import threading
+from collections.abc import Generator, Iterator
 from contextlib import closing
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final, TextIO
 
 import click
@@ -17,6 +21,8 @@ if TYPE_CHECKING:
 
 TTY: Final = "tty"
 _WAIT_S: Final = 120.0
+_NOW_S: Final = 0.001
+"""A look, for a queue that would wait for ever with 0."""
 scanner_option = click.option(
     "--scanner",
     metavar="URL|tty",
@@ -25,17 +31,75 @@ scanner_option = click.option(
 )
 
 
+class TypedLines:
+    """Standard input, read ahead by a thread: so that it can be asked whether a line is there.
+
+    Who reads it this way reads it no other way.
+    """
+
+    def __init__(self, stdin: TextIO) -> None:
+        self._stdin = stdin
+        self._lines: SimpleQueue[str] = SimpleQueue()
+        self._ended = False
+        threading.Thread(target=self._fill, daemon=True).start()
+
+    def isatty(self) -> bool:
+        """Whether somebody types."""
+        return self._stdin.isatty()
+
+    def readline(self, timeout_s: float | None = None) -> str:
+        """The next line, empty at the end; where ``timeout_s`` is given and none came, empty."""
+        if self._ended:
+            return ""
+        try:
+            line = self._lines.get(timeout=timeout_s)
+        except Empty:
+            return ""
+        self._ended = not line
+        return line
+
+    @property
+    def ended(self) -> bool:
+        """Whether the end was read."""
+        return self._ended
+
+    def _fill(self) -> None:
+        for line in _lines_of(self._stdin):
+            self._lines.put(line)
+        self._lines.put("")
+
+
+def _lines_of(stdin: TextIO) -> Iterator[str]:
+    """As they come. Past the buffer where that is possible: a thread that holds its lock would
+    break the end of the program."""
+    try:
+        number = stdin.fileno()
+    except (OSError, ValueError):
+        yield from stdin
+        return
+    if sys.platform == "win32":  # no file but a socket can be waited for there
+        yield from stdin
+        return
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    rest = ""
+    while chunk := os.read(number, 4096):
+        *whole, rest = (rest + decoder.decode(chunk)).split("\n")
+        yield from (f"{line}\n" for line in whole)
+    if rest:
+        yield rest
+
+
 class KeyboardScanner:
     """Lines from standard input: a scanner that types, or a person who does."""
 
-    def __init__(self, stdin: TextIO | None = None) -> None:
+    def __init__(self, stdin: "TextIO | TypedLines | None" = None) -> None:
         self._stdin = stdin or sys.stdin
         self._ended = False
 
     @property
     def can_look(self) -> bool:
-        """Typed lines are waited for."""
-        return False
+        """Typed lines are waited for, unless they are read ahead."""
+        return isinstance(self._stdin, TypedLines)
 
     @property
     def ended(self) -> bool:
@@ -45,8 +109,11 @@ class KeyboardScanner:
     def read(self, timeout_s: float) -> Reading | None:
         """The next line that says something; a keyboard has no timeout, but Ctrl-C ends it.
 
-        Nothing at all for ``timeout_s`` of 0: what was typed before cannot be told apart.
+        Nothing at all for ``timeout_s`` of 0: what was typed before cannot be told apart, unless it
+        is read ahead.
         """
+        if isinstance(self._stdin, TypedLines):
+            return self._read_ahead(self._stdin, timeout_s)
         while timeout_s > 0 and not self._ended:
             line = self._stdin.readline()
             self._ended = not line
@@ -54,6 +121,11 @@ class KeyboardScanner:
             if reading.text:
                 return reading
         return None
+
+    def _read_ahead(self, lines: TypedLines, timeout_s: float) -> Reading | None:
+        reading = unwrap(lines.readline(max(timeout_s, _NOW_S)).strip(" "))
+        self._ended = lines.ended
+        return reading if reading.text else None
 
     def close(self) -> None:
         """Standard input stays open."""
@@ -87,11 +159,17 @@ def read_badge(url: str, whose: str) -> Secret:
     return Secret(one_reading(url, f"Scan {whose}:").text)
 
 
-def scanner_of(url: str | None) -> "Scanner | None":
-    """The scanner that the option names; None where there is none.
+def types(url: str | None) -> bool:
+    """Whether the option, or its absence at a terminal, means a scanner that types."""
+    return url == TTY or (url is None and sys.stdin.isatty())
+
+
+def scanner_of(url: str | None, *, lines: TypedLines | None = None) -> "Scanner | None":
+    """The scanner that the option names; None where there is none. ``lines``: what is typed, where
+    it is read ahead.
 
     Raises ``StationError("label.scanner_gone")``.
     """
-    if url == TTY or (url is None and sys.stdin.isatty()):
-        return KeyboardScanner()
+    if types(url):
+        return KeyboardScanner(lines)
     return None if url is None else open_scanner(url)

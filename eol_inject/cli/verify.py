@@ -1,11 +1,13 @@
 """``eol-inject verify``: QA's command for any connected unit."""
 
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
-from eol_inject.cli.answer import Answer
+from eol_inject.cli.answer import Answer, tell
 from eol_inject.cli.common import (
     Workplace,
     json_option,
@@ -14,7 +16,16 @@ from eol_inject.cli.common import (
     with_workplace,
 )
 from eol_inject.cli.scanners import readings_of, scanner_option
+from eol_inject.errors import UsageError
 from eol_inject.events import Outcome
+
+if TYPE_CHECKING:
+    import re
+
+    from eol_inject.acts.verify_unit import UnitVerdict
+    from eol_inject.ledger import Ledger
+    from eol_inject.profiles import Profile
+    from eol_inject.station.way import AskSerial
 
 
 @click.command()
@@ -29,23 +40,19 @@ def verify(
 ) -> Answer:
     """Tell whose token a connected unit would use.
 
-    Reads the unit, asks the ledger, writes nothing. The token itself is never shown. With --scan
+    Reads the unit's flash, or asks its firmware where that tells its token; asks the ledger, writes
+    nothing. The token itself is never shown. With --scan
     the label on the unit has to be its own.
     """
     from eol_inject import profiles, report
-    from eol_inject.acts.verify_unit import compare_label, verify_unit
-    from eol_inject.device import open_device
-    from eol_inject.station.golden import load_firmware, where
+    from eol_inject.acts.verify_unit import compare_label
     from eol_inject.station.preflight import same_world
 
     product = profiles.load(profile)
-    files = load_firmware(product)
+    look = _looker(product, scanner)
     with closing(workplace.open_ledger()) as ledger:
         same_world(ledger.info.kind, port)
-        with open_device(port, product.spec.device) as device:
-            found = verify_unit(
-                device, ledger, where(product, files), files, product=product.spec.product.id
-            )
+        found = look(port, ledger)
         if scan and found.failure is None:
             readings = readings_of(scanner, "Scan the label on the unit:")
             found = compare_label(found, ledger, readings)
@@ -90,3 +97,70 @@ def verify(
         outcome=Outcome.of(found.failure.exit) if found.failure else Outcome.PASS,
         failure=found.told,
     )
+
+
+def _looker(product: "Profile", scanner: str | None) -> "Callable[[str, Ledger], UnitVerdict]":
+    """How a unit of this product is read: its flash, by a programmer, or what its firmware tells.
+
+    Raises before a port is opened: ``UsageError("verify.not_told")``, or image's own codes.
+    """
+    from eol_inject.acts.verify_unit import verify_console_unit, verify_unit
+    from eol_inject.device import open_device
+    from eol_inject.station.console_way import open_console_way
+    from eol_inject.station.golden import load_firmware, where
+
+    spec = product.spec
+    if spec.console is not None:
+        if spec.console.blind:
+            raise UsageError("verify.not_told", profile=product.name)
+        way = open_console_way(product, aborted=lambda: False)
+
+        def told(port: str, ledger: "Ledger") -> "UnitVerdict":
+            with way.open(port, spec.device.baud) as hand:
+                return verify_console_unit(hand, ledger, product=spec.product.id)
+
+        return told
+    if spec.programmer is not None:
+        return _programmer_looker(product, scanner)
+    files = load_firmware(product)
+
+    def read(port: str, ledger: "Ledger") -> "UnitVerdict":
+        with open_device(port, spec.device) as device:
+            return verify_unit(
+                device, ledger, where(product, files), files, product=spec.product.id
+            )
+
+    return read
+
+
+def _programmer_looker(
+    product: "Profile", scanner: str | None
+) -> "Callable[[str, Ledger], UnitVerdict]":
+    from eol_inject.acts.verify_unit import verify_programmed_unit
+    from eol_inject.station.programmer_way import open_programmer_way
+
+    spec = product.spec
+    if spec.programmer is None or spec.programmer.proof == "reply":
+        raise UsageError("verify.not_told", profile=product.name)
+
+    def read(port: str, ledger: "Ledger") -> "UnitVerdict":
+        way = open_programmer_way(product, ledger)
+        with way.open(port, spec.device.baud, _serial_asked(scanner)) as hand:
+            return verify_programmed_unit(hand, ledger, product=spec.product.id)
+
+    return read
+
+
+def _serial_asked(scanner: str | None) -> "AskSerial":
+    """Asks for the serial number of the unit, until one is scanned."""
+    from eol_inject.station.scanning import is_serial
+
+    def ask(looks_like: "re.Pattern[str]") -> str:
+        with closing(readings_of(scanner, "Scan the serial number on the unit:")) as readings:
+            for reading in readings:
+                if is_serial(reading, looks_like):
+                    return reading.text.strip()
+                tell("This is no serial number of this product. Scan the number on the unit:")
+        raise UsageError("label.nothing_scanned")
+
+    return ask

@@ -3,11 +3,19 @@
 A firmware may print its AuthToken, or a QR token, on its console; the text is kept with the
 attempt and shown. So every run of 32 or more token characters, and everything that begins with
 ``sqr_``, is replaced before anybody sees it. Hashes of the same shape go too: better one hash too
-few than one token too many.
+few than one token too many. Whatever else is secret about a unit has no shape: ``hide`` takes the
+values themselves.
 """
 
+import json
 import re
+from collections.abc import Iterable, Iterator
+from itertools import chain, groupby
+from operator import itemgetter
 from typing import Final
+from urllib.parse import quote
+
+from eol_inject.unit import Secret
 
 HIDDEN: Final = "[hidden]"
 
@@ -15,6 +23,11 @@ _LENGTH: Final = 32
 """Characters of an AuthToken (Blynk, "Static tokens")."""
 _RUN: Final = re.compile(r"[A-Za-z0-9_-]+")
 _QR: Final = "sqr_"
+_LONG: Final = 16
+_PIECE: Final = 8
+"""Of a secret of ``_LONG`` characters or more so many in a row are already too many."""
+_SHORT: Final = 4
+"""Characters below which a secret is found in every other word."""
 
 
 class Masker:
@@ -69,6 +82,55 @@ def mask(text: str) -> str:
     """``text`` without tokens, for text that is there all at once."""
     masker = Masker()
     return masker.feed(text) + masker.finish()
+
+
+def hide(text: str, secrets: Iterable[Secret]) -> str:
+    """``text`` without the values of ``secrets``, also escaped, or broken by line ends.
+
+    Of a long one pieces are hidden too: another line may have come in between. A value of less than
+    four characters is hidden where it stands as a word of its own: inside of others it would take
+    half the text with it.
+    """
+    forms = set(chain.from_iterable(_forms(secret.reveal()) for secret in secrets))
+    longest_first = sorted(forms, key=len, reverse=True)
+    for form in longest_first:
+        text = _anywhere(form).sub(HIDDEN, text)
+    for form in longest_first:
+        if len(form) >= _LONG:
+            text = _without_pieces(text, form)
+    return text
+
+
+def _without_pieces(text: str, form: str) -> str:
+    """``text`` without what it has in common with ``form`` for ``_PIECE`` characters or more."""
+    hit = [False] * len(text)
+    for start in range(len(form) - _PIECE + 1):
+        piece = form[start : start + _PIECE]
+        at = text.find(piece)
+        while at >= 0:
+            hit[at : at + _PIECE] = [True] * _PIECE
+            at = text.find(piece, at + 1)
+    parts = groupby(zip(text, hit, strict=True), key=itemgetter(1))
+    return "".join(HIDDEN if hidden else "".join(one for one, _ in run) for hidden, run in parts)
+
+
+def _forms(value: str) -> Iterator[str]:
+    """A value as it is, and as a firmware or a console may write it."""
+    if value.strip():
+        yield value
+        yield json.dumps(value)[1:-1]
+        yield json.dumps(value, ensure_ascii=False)[1:-1]
+        yield quote(value)
+        yield quote(value, safe="").replace("%20", "+")
+        yield value.replace("\\", "\\\\").replace(" ", "\\x20")
+        yield value.encode().hex()
+
+
+def _anywhere(form: str) -> re.Pattern[str]:
+    pattern = r"[\r\n]*".join(re.escape(letter) for letter in form)
+    if len(form) < _SHORT:
+        pattern = rf"(?<!\w){pattern}(?!\w)"
+    return re.compile(pattern, re.IGNORECASE)
 
 
 def _public_part(run: str) -> str | None:

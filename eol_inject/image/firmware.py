@@ -211,29 +211,30 @@ def load(
         expect_version=spec.version,
         parts=read,
     )
+    start = spec.flash_address
     own = ((place.address, b"\xff" * place.size) for place in golden.places)
     beside = own if golden.image.start == 0 else ()
-    _require_apart((*read, (spec.address, _whole_sectors(data)), *beside))
-    golden.require_slot(spec.address)
-    fields = _samples(regions)
-    changed = _reach(golden, golden.plan(_sample(golden, fields), spec.address), spec.address)
-    end = spec.address + len(golden.data)
-    inside = tuple(at - spec.address for at in changed if spec.address <= at < end)
+    _require_apart((*read, (start, _whole_sectors(data)), *beside))
+    golden.require_slot(start)
+    fields = samples(regions)
+    changed = _reach(golden, golden.plan(_sample(golden, fields), start), start)
+    end = start + len(golden.data)
+    inside = tuple(at - start for at in changed if start <= at < end)
     says = identity.read(golden.image)
     return Firmware(
         golden=golden,
-        address=spec.address,
+        address=start,
         carrier=next(region.name for region in regions if carries_auth(region)),
         sha256=sha256,
         name=" ".join(filter(None, (says.get("fw-type"), says.get("mcu")))),
         parts=read,
         changed=changed,
-        rest=spans(golden.data, inside, spec.address),
+        rest=spans(golden.data, inside, start),
         sample_fields=fields,
     )
 
 
-def _samples(regions: Sequence[AnyRegionSpec]) -> dict[str, str]:
+def samples(regions: Sequence[AnyRegionSpec]) -> dict[str, str]:
     """A value for every field that a region uses."""
     return {
         name: _VALUE

@@ -124,6 +124,11 @@ class Reserved:
     has_claim_code: bool
     """False for tokens of a devices export: there will be no label."""
 
+    @property
+    def secrets(self) -> tuple[Secret, ...]:
+        """What nobody may see of this token and its fields."""
+        return (self.auth, *(one for one in self.fields.values() if isinstance(one, Secret)))
+
 
 @dataclass(frozen=True, slots=True)
 class Holder:

@@ -29,6 +29,8 @@ class Board:
         self.flash_encryption = flash_encryption
         self.secure_download = secure_download
         self.flash = Flash(flash_size, bad_sector)
+        self.networks: dict[str, str] = {}
+        """WiFi that a firmware's console was told, and kept; not in the flash's bytes."""
         self._pad = random.Random(mac).randbytes(flash_size) if flash_encryption else b""  # noqa: S311  # stands for AES-XTS, hides nothing
         self._new_registers: Callable[[], Registers] = lambda: Registers(
             model,

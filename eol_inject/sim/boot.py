@@ -16,6 +16,7 @@ from typing import Final
 from eol_inject.chips import SECTOR
 from eol_inject.sim import firmware
 from eol_inject.sim.board import Board
+from eol_inject.sim.console import Config
 from eol_inject.sim.faults import Phase
 from eol_inject.sim.sums import xor_bytes
 
@@ -104,12 +105,19 @@ def stored(board: Board) -> str:
     return firmware.nvs_token(board.flash.read(offset, size)).decode("ascii", "replace")
 
 
-def store(board: Board, auth: str, host: str) -> None:
-    """Configure, or with no token erase: a new NVS with two strings, as Edgent keeps them."""
+def store(board: Board, config: Config, *, classic: bool) -> None:
+    """Configure, or with no token erase: a new NVS as the one Edgent or the other keeps it."""
     offset, size = _nvs(board)
     board.flash.erase(offset, size)
-    if auth:
-        board.flash.program(offset, firmware.nvs_of({"auth": auth, "host": host}, size))
+    if not config.auth:
+        return
+    if classic:
+        kept: dict[str, str | bytes] = {
+            "config": firmware.config_of(config.auth, config.host, config.ssid, config.password)
+        }
+    else:
+        kept = {"auth": config.auth, "host": config.host}
+    board.flash.program(offset, firmware.nvs_of(kept, size))
 
 
 def _nvs(board: Board) -> tuple[int, int]:

@@ -21,7 +21,7 @@ _TOKEN: Final = re.compile(rb"[A-Za-z0-9_-]{32}")
 _ENTRY: Final = 32
 _ENTRIES: Final = 126
 _WRITTEN: Final = 0b10
-_STRING, _BLOB, _CHUNK = 0x21, 0x41, 0x42
+_STRING, _BLOB, _CHUNK, _INDEX = 0x21, 0x41, 0x42, 0x48
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,19 +75,29 @@ def eeprom_token(sector: bytes) -> bytes:
     return _from_config(sector[:_CONFIG_SIZE])
 
 
-def nvs_of(strings: dict[str, str], size: int) -> bytes:
-    """An NVS partition with ``strings`` in the namespace ``blynk``: one page of it.
+def config_of(auth: str, host: str, ssid: str, password: str) -> bytes:
+    """Classic Edgent's configuration struct, valid (ConfigStore.h)."""
+    head = struct.pack("<I15sB34s64s", _MAGIC, b"0.1.0", 1, ssid.encode(), password.encode())
+    return head + struct.pack("<34s34sH20xi", auth.encode(), host.encode(), 443, 0)
+
+
+def nvs_of(values: dict[str, str | bytes], size: int) -> bytes:
+    """An NVS partition with ``values`` in the namespace ``blynk``: one page of it.
 
     Source: ESP-IDF "Non-Volatile Storage Library, Internals", version 2 pages. A test compares it
     with Espressif's own writer; the unit's process has the standard library only.
     """
     entries = [_entry(0, 0x01, 1, "blynk", b"\x01" + b"\xff" * 7)]
-    for key, value in strings.items():
-        data = value.encode() + b"\0"
+    for key, value in values.items():
+        blob = isinstance(value, bytes)
+        data = value if isinstance(value, bytes) else value.encode() + b"\0"
         rows = -(-len(data) // _ENTRY)
         about = struct.pack("<HHI", len(data), 0xFFFF, zlib.crc32(data, 0xFFFFFFFF))
-        entries.append(_entry(1, _STRING, 1 + rows, key, about))
+        entries.append(_entry(1, _CHUNK if blob else _STRING, 1 + rows, key, about))
         entries.append(data.ljust(rows * _ENTRY, b"\xff"))
+        if blob:
+            index = struct.pack("<IBBH", len(data), 1, 0, 0xFFFF)
+            entries.append(_entry(1, _INDEX, 1, key, index))
     body = b"".join(entries)
     used = len(body) // _ENTRY
     states = ((1 << 2 * 128) - 1) & ~sum(0b01 << 2 * number for number in range(used))
@@ -98,7 +108,7 @@ def nvs_of(strings: dict[str, str], size: int) -> bytes:
 
 
 def _entry(namespace: int, kind: int, span: int, key: str, data: bytes) -> bytes:
-    head = bytes((namespace, kind, span, 0xFF))
+    head = bytes((namespace, kind, span, 0 if kind == _CHUNK else 0xFF))
     tail = key.encode().ljust(16, b"\0") + data
     return head + struct.pack("<I", zlib.crc32(head + tail, 0xFFFFFFFF)) + tail
 

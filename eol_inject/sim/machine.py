@@ -11,8 +11,9 @@ from enum import Enum, auto
 from typing import Final, Protocol
 
 from eol_inject.sim import boot
+from eol_inject.sim import console as consoles
 from eol_inject.sim.board import Board
-from eol_inject.sim.console import Console, Facts
+from eol_inject.sim.console import Console
 from eol_inject.sim.faults import Act, Fault, FaultBox, Phase
 from eol_inject.sim.loader import Loader
 from eol_inject.sim.models import MODELS, Model
@@ -78,6 +79,7 @@ class Config:
     console: str = ""
     """Whose commands the running firmware takes; empty: none."""
     echo: bool = True
+    cloud: str = "accepts"
     usb: bool = False
     """The port is the chip's own USB-Serial/JTAG."""
     faults: list[Fault] = field(default_factory=list)
@@ -342,6 +344,8 @@ class Machine:
         hit = self.faults.crossing(boot.PHASE, len(console.rest), self.baud)
         if console.runs and self._config.console:
             self._console = self._firmware_console()
+            if not silent:
+                self._console.start()
         if hit is not None:
             self.strike(hit[0])
         elif not console.runs:
@@ -349,13 +353,29 @@ class Machine:
 
     def _firmware_console(self) -> Console:
         board = self.board
+        era = self._era
+
+        def later(seconds: float, act: Callable[[], None]) -> None:
+            self._outside.call_at(
+                self._outside.now() + seconds, lambda: act() if era == self._era else None
+            )
+
         return Console(
             self._config.console,
-            Facts(board.mac.hex(":"), boot.product(board)),
-            store=lambda auth, host: boot.store(board, auth, host),
-            stored=lambda: boot.stored(board),
-            say=lambda text: self.send(text.encode(), self._outside.now()),
+            consoles.Facts(board.mac.hex(":"), boot.product(board)),
+            consoles.Flash(
+                store=lambda config: boot.store(
+                    board, config, classic=self._config.console == "classic"
+                ),
+                stored=lambda: boot.stored(board),
+                networks=board.networks,
+            ),
+            say=lambda text: self.send(text.encode("latin-1", "replace"), self._outside.now()),
+            later=later,
             echo=self._config.echo,
+            cloud=self._config.cloud,
+            leak=self.leak,
+            chatty=True,
         )
 
     def _again(self, era: int) -> None:
@@ -443,6 +463,8 @@ class Machine:
         attached = self.board.registers.attached
         self.board = self.other()
         self.board.registers.attached = attached
+        if self._console is not None:
+            self._console = self._firmware_console()
 
     def rearm(self, faults: list[Fault]) -> None:
         """Other faults from now on. A hang or an absence that the old ones caused ends."""

@@ -301,6 +301,7 @@ def _config(birth: dict[str, Any]) -> Config:
         leak=birth["leak"],
         console=birth["console"],
         echo=birth["echo"],
+        cloud=birth["cloud"],
         usb=birth["usb"],
         faults=[faults.parse(text) for text in birth["faults"]],
     )

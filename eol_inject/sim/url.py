@@ -1,9 +1,9 @@
 """``sim://CHIP?…``: one unit as a URL.
 
 Options: ``mac id dir flash image secure_boot flash_encryption secure_download boot seed timing
-leak idle fault console echo usb``. The unit is named by ``id``, else by chip and MAC: every URL
-that names it meets the same flash. ``fault`` and ``image`` may be repeated. ``usb=1``: it hangs on
-the chip's own USB, not on a UART bridge.
+leak idle fault console echo cloud usb``. The unit is named by ``id``, else by chip and MAC: every
+URL that names it meets the same flash. ``fault`` and ``image`` may be repeated. ``usb=1``: it hangs
+on the chip's own USB, not on a UART bridge.
 """
 
 import re
@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 from eol_inject.chips import CHIPS
 from eol_inject.errors import UsageError
 from eol_inject.sim import faults
-from eol_inject.sim.console import DIALECTS
+from eol_inject.sim.console import CLOUDS, DIALECTS
 from eol_inject.sim.models import MODELS, WITH_USB_JTAG, Model
 from eol_inject.sim.timing import TIMINGS
 
@@ -30,7 +30,7 @@ _OPTIONS: Final = frozenset(
     {
         "mac", "id", "dir", "flash", "image", "secure_boot", "flash_encryption",
         "secure_download", "boot", "seed", "timing", "leak", "idle", "fault", "console", "echo",
-        "usb",
+        "cloud", "usb",
     }
 )  # fmt: skip
 _REPEATED: Final = frozenset({"fault", "image"})
@@ -43,6 +43,7 @@ _BORN: Final = (
     "seed",
     "console",
     "echo",
+    "cloud",
     "usb",
 )
 """What is settled when the unit is born; a later URL may repeat it, not change it."""
@@ -72,6 +73,8 @@ class SimUrl:
     """Whose commands the running firmware takes; empty: none."""
     echo: bool
     """The console repeats what it is sent."""
+    cloud: str
+    """What the network does with a firmware that connects."""
     usb: bool
     given: frozenset[str]
     """Options the URL names."""
@@ -101,6 +104,7 @@ class SimUrl:
             "faults": list(self.faults),
             "console": self.console,
             "echo": self.echo,
+            "cloud": self.cloud,
             "usb": self.usb,
         }
 
@@ -167,6 +171,7 @@ def parse(text: str) -> SimUrl:
         faults=tuple(check_fault(value) for value in options.get("fault", [])),
         console=_choice("console", one("console"), DIALECTS) or "",
         echo=_flag("echo", one("echo")) is not False,
+        cloud=_choice("cloud", one("cloud"), CLOUDS) or "accepts",
         usb=_flag("usb", one("usb")) or False,
         given=frozenset(options),
     )

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from eol_inject.device import Identity
+from eol_inject.device.masking import hide
 from eol_inject.errors import EolError, Exit
 from eol_inject.events import Outcome
 from eol_inject.ledger import Cycle, CycleFacts
@@ -11,8 +13,10 @@ from eol_inject.report import CycleRecord, Failure
 from eol_inject.station import traceability
 from eol_inject.station.bench import Bench
 from eol_inject.station.teller import Teller
-from eol_inject.unit import Proven, Unit
+from eol_inject.unit import Proven, Secret, Unit
 
+_KEPT: Final = 8000
+"""Characters of the boot log that stay with the attempt, the last ones."""
 KEEP_EVERY_S = 20.0
 """A sign of life for the ledger at least so often while bytes move; its lease lasts 90 s."""
 
@@ -32,7 +36,9 @@ class Attempt:
     """All that was asked of the unit was answered: what is missing now is a label or a record."""
     state: str = ""
     boot_log: str = ""
-    """What the unit's console said after the write, tokens hidden."""
+    """What the unit's console said after the write, secrets hidden."""
+    secrets: tuple[Secret, ...] = ()
+    """This unit's own, once its token is reserved."""
     label: str = ""
     label_id: str = ""
     """Id and copy of the last label."""
@@ -65,8 +71,8 @@ class Attempt:
                 self.teller.note("device.note", note)
 
     def heard(self, log: str) -> None:
-        """Keep what the unit said when it started."""
-        self.boot_log = log
+        """Keep what the unit said when it started, without this unit's secrets."""
+        self.boot_log = hide(log, self.secrets)[-_KEPT:]
 
     def take(self, unit: Unit) -> Cycle:
         """The unit's lease: from here on its attempt is the ledger's."""

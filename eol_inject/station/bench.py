@@ -15,7 +15,7 @@ from eol_inject.ledger import Ledger
 from eol_inject.ledger.label_states import UNIT
 from eol_inject.ledger.model import Kind
 from eol_inject.profiles import Profile
-from eol_inject.scan import Scanner
+from eol_inject.scan import Reading, Scanner
 from eol_inject.station.pace import Pace
 from eol_inject.station.stop import Stop
 from eol_inject.station.way import Way
@@ -72,6 +72,10 @@ class Bench:
     """Somebody wants to end the run."""
     lane: threading.Lock = field(default_factory=threading.Lock)
     """Held by the slot whose label is on its way: one at a time out of one printer."""
+    desk: threading.Lock = field(default_factory=threading.Lock)
+    """Held by the slot whose question the scanner answers."""
+    early: dict[str, Reading] = field(default_factory=dict)
+    """By slot: a reading that started it, which may be its unit's serial number."""
     label_later: bool = False
     """Units stay verified: their labels come from sheets."""
     clock: Callable[[], float] = field(default=awake_or_not)
@@ -105,8 +109,8 @@ def open_bench(
 ) -> Bench:
     """Judge the profile's files and template and put the ends together; ``printer`` is a URL.
 
-    Raises ``UsageError``: ``profile.no_label``, ``label.no_scanner``, and what image and label
-    raise.
+    Raises ``UsageError``: ``profile.no_label``, ``label.no_scanner``, ``station.serial_scanner``,
+    and what image and label raise.
     """
     spec = profile.spec
     if spec.label is None:
@@ -125,6 +129,8 @@ def open_bench(
     confirm = confirm_of(profile, printer)
     if confirm.by_scan and scanner is None and not label_later:
         raise UsageError("label.no_scanner", confirm=confirm.value)
+    if spec.programmer is not None and spec.programmer.serial is not None and scanner is None:
+        raise UsageError("station.serial_scanner")
     stop = Stop()
     return Bench(
         station=station,

@@ -14,9 +14,6 @@ _STARTS: Final = re.compile(r"\brst:0x[0-9a-f]+|\brst cause:\d+")
 _LOOP: Final = 3
 """Starts within one listening: the first is ours, a second may be a firmware's own; three loop."""
 
-_KEPT: Final = 8000
-"""Characters of the boot log that stay with the attempt, the last ones."""
-
 
 class Boots(Protocol):
     """What can be started and listened to."""
@@ -42,7 +39,7 @@ def run(device: Boots, spec: BootSpec, unit: Unit, keep: Callable[[str], None]) 
         return bool(expect.search(text) or (refuse and refuse.search(text)) or _loops(text))
 
     log = device.boot(listen_s=spec.timeout_s, baud=spec.baud, until=heard)
-    keep(log[-_KEPT:])
+    keep(log)
     if refuse and refuse.search(log):
         raise UnitError("device.boot_refused", unit=str(unit), pattern=spec.refuse)
     if expect.search(log):

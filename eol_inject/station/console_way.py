@@ -11,20 +11,24 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
-from eol_inject.device import Identity, Security
+from eol_inject.device import Identity, Security, console_line
 from eol_inject.device.console_unit import ConsoleUnit
-from eol_inject.device.spec import ConsoleSpec
-from eol_inject.errors import StationError, UnitError
+from eol_inject.device.spec import AskSpec, ConsoleSpec
+from eol_inject.errors import StationError, UnitError, UsageError
 from eol_inject.events import ByteProgress
 from eol_inject.ledger import WRITTEN_TO, Cycle, Reserved, Standing, State
 from eol_inject.profiles import Profile
 from eol_inject.station import boot_check
+from eol_inject.station.flash_way import NO_TOOLS, loader_answers
 from eol_inject.station.resume import Next
 from eol_inject.station.teller import Teller
+from eol_inject.station.way import AskSerial
 from eol_inject.unit import AuthToken, Identifier, Proof, Secret, Unit
 from eol_inject.verify import Findings, Place, PlaceState, TableState
 
 _PLACE = "console"
+_KEEP_EVERY_S = 20.0
+"""A sign of life for the ledger while a unit is waited for; its lease lasts 90 s."""
 
 
 def open_console_way(profile: Profile, *, aborted: Callable[[], bool]) -> "ConsoleWay":
@@ -43,8 +47,17 @@ class ConsoleWay:
     image_sha256: str = ""
     firmware_name: str = ""
 
-    def open(self, port: str, baud: int) -> "ConsoleAtHand":
-        """Open the port; the firmware is started, or found running."""
+    @property
+    def tools(self) -> Mapping[str, str]:
+        """The firmware does it itself."""
+        return NO_TOOLS
+
+    def answers(self, port: str) -> bool:
+        """Whether a chip answers in its boot loader."""
+        return loader_answers(self.profile, port)
+
+    def open(self, port: str, baud: int, ask: AskSerial | None = None) -> "ConsoleAtHand":
+        """Open the port; the firmware is started, or found running, and says who it is."""
         unit = ConsoleUnit(
             port,
             self.profile.spec.device,
@@ -67,6 +80,7 @@ class ConsoleAtHand:
         self._reserved: Reserved | None = None
         self._told = False
         """The firmware has answered to the token in this cycle."""
+        self._waiting: Callable[[], None] = lambda: None
 
     def __enter__(self) -> Self:
         return self
@@ -87,11 +101,13 @@ class ConsoleAtHand:
         said: dict[str, str] = {}
         for ask in self._way.console.identify:
             said |= self._unit.ask(ask, {}).groups
-        self._require(said)
         ids = [Identifier(kind, said[kind]) for kind in ("mac", "serial") if said.get(kind)]
+        if not ids:
+            raise UnitError("device.bad_identity", kind="mac, serial", value="", why="none is told")
         unit = Unit(ids[0], tuple(ids[1:]))
-        if self._known is not None and self._known.unit.primary != unit.primary:
+        if self._known is not None and self._known.unit != unit:
             raise StationError("device.unit_changed", was=str(self._known.unit), now=str(unit))
+        self._require(said)
         spec = self._way.profile.spec.device
         self._known = Identity(
             unit=unit,
@@ -115,41 +131,66 @@ class ConsoleAtHand:
 
     def inspect(self, standing: Standing) -> Findings:
         """What the firmware says it holds; where it tells nobody, what the ledger says."""
-        holds = self._way.console.holds
-        if holds is not None:
-            return _findings(self._unit.ask(holds, {}).token)
+        if self._way.console.holds is not None:
+            return self.tell()
         given = standing.state in WRITTEN_TO and standing.state is not State.WRITING
         return _findings(standing.own if given else None)
+
+    def tell(self) -> Findings:
+        """What the firmware says it holds.
+
+        Raises ``UsageError("verify.not_told")`` for a firmware that tells nobody, and
+        ``UnitError("verify.told_oddly")`` where it is neither a token nor what means none.
+        """
+        return _findings(self._asked())
+
+    def _asked(self) -> AuthToken | None:
+        holds = self._way.console.holds
+        if holds is None:
+            raise UsageError("verify.not_told", profile=self._way.profile.name)
+        told = self._unit.ask(holds, {})
+        if told.odd:
+            raise UnitError("verify.told_oddly", unit=str(self._who.unit))
+        return told.token
 
     def ready(self, state: str, going_on: Next) -> None:
         """Nothing more to look at."""
 
     def patch(self, reserved: Reserved) -> None:
-        """The lines are made as they are sent."""
+        """Every line is tried: a value that cannot be sent is found before anything is written."""
         self._reserved = reserved
+        for ask in self._script:
+            console_line.fill(ask, self._values, self._way.console)
 
     def write(self, cycle: Cycle, teller: Teller, progress: ByteProgress) -> None:
-        """The script: erase, then the token."""
-        lines = (*self._way.console.erase, *self._way.console.inject)
-        for number, ask in enumerate(lines):
-            progress(number, len(lines))
-            self._unit.ask(ask, self._values)
+        """The script: erase, then the token; each time to the unit that was identified.
+
+        Raises ``StationError("device.unit_changed")``.
+        """
+        waiting = _signs_of_life(cycle)
+        for number, ask in enumerate(self._script):
+            progress(number, len(self._script))
+            if number in {0, len(self._way.console.erase)}:
+                self.identify()
+            self._unit.ask(ask, self._values, waiting=waiting)
         self._told = True
 
     def settle(self, cycle: Cycle, teller: Teller) -> None:
         """Nothing stands in the way of a saved token."""
+        self._waiting = _signs_of_life(cycle)
 
     def read_back(self) -> tuple[AuthToken, Proof]:
         """What the unit tells, or its own answer; asked again where an earlier cycle had it."""
         console, reserved = self._way.console, self._given
-        if console.proof == "read_back" and console.holds is not None:
-            token = self._unit.ask(console.holds, {}).token
+        if console.proof == "read_back":
+            token = self._asked()
             if token is None:
                 raise UnitError("verify.no_token", unit=str(self._who.unit))
             return token, Proof.READ_BACK
         if not self._told:
+            self.identify()
             for ask in console.inject:
-                self._unit.ask(ask, self._values)
+                self._unit.ask(ask, self._values, waiting=self._waiting)
         return reserved.auth, Proof.REPLY
 
     def boot_check(self, keep: Callable[[str], None]) -> None:
@@ -157,6 +198,10 @@ class ConsoleAtHand:
         spec = self._way.profile.spec.boot
         if spec is not None:
             boot_check.run(self._unit, spec, self._who.unit, keep)
+
+    @property
+    def _script(self) -> tuple[AskSpec, ...]:
+        return (*self._way.console.erase, *self._way.console.inject)
 
     @property
     def _values(self) -> dict[str, str | Secret]:
@@ -171,6 +216,20 @@ class ConsoleAtHand:
     def _who(self) -> Identity:
         assert self._known is not None  # noqa: S101  # the cycle identifies first
         return replace(self._known)
+
+
+def _signs_of_life(cycle: Cycle) -> Callable[[], None]:
+    """Keeps the unit's lease while its firmware takes its time: it may need longer to reach the
+    cloud than a lease lasts."""
+    last = time.monotonic()
+
+    def tell() -> None:
+        nonlocal last
+        if time.monotonic() - last > _KEEP_EVERY_S:
+            last = time.monotonic()
+            cycle.keep()
+
+    return tell
 
 
 def _findings(token: AuthToken | None) -> Findings:

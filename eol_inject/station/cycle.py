@@ -6,13 +6,14 @@ the ledger, also for an attempt that never learnt which unit it was.
 """
 
 import traceback
+from functools import partial
 
 from eol_inject import verify
 from eol_inject.errors import EolError, StationError, StoppedError, UnitError
 from eol_inject.events import Step
 from eol_inject.ledger import Cycle, Hold, Reserved, Standing, State
 from eol_inject.report import CycleRecord
-from eol_inject.station import labelling, limits, preflight, rework
+from eol_inject.station import labelling, limits, preflight, rework, scanning
 from eol_inject.station.attempt import Attempt
 from eol_inject.station.bench import Bench
 from eol_inject.station.resume import Next, decide
@@ -38,7 +39,7 @@ def run_cycle(bench: Bench, *, slot: str, port: str) -> CycleRecord:
         error = StationError("station.internal", kind=type(bug).__name__, where=_where(bug))
     if error is not None:
         _limit(bench, attempt, error)
-    if attempt.identity is not None and bench.profile.spec.console is None:
+    if attempt.identity is not None and bench.profile.has_pace:
         bench.pace.learn(slot, attempt.facts.baud, passed=error is None)
     return attempt.finish(error)
 
@@ -71,7 +72,8 @@ def _cycle(bench: Bench, attempt: Attempt) -> None:
     baud = bench.pace.of(attempt.teller.slot)
     if baud < bench.profile.spec.device.baud:
         attempt.teller.note("station.slower", f"This slot begins at {baud} baud: it had trouble.")
-    with bench.way.open(attempt.port, baud) as hand:
+    ask = partial(scanning.ask_serial, bench, attempt.teller)
+    with bench.way.open(attempt.port, baud, ask) as hand:
         with step(Step.IDENTIFY):
             identity = hand.identify()
             attempt.identified(identity)
@@ -151,6 +153,7 @@ def _reserve(bench: Bench, attempt: Attempt, cycle: Cycle) -> Reserved:
     product = bench.profile.spec.product
     reserved = cycle.reserve(product.id, product.organization, bench.lot)
     attempt.resumed = reserved.resumed
+    attempt.secrets = reserved.secrets
     attempt.state = reserved.state
     if not reserved.has_claim_code:
         # nothing is written that could not be labelled (line-failures 27)
@@ -167,12 +170,15 @@ def _write(attempt: Attempt, hand: AtHand, cycle: Cycle) -> None:
         try:
             hand.write(cycle, attempt.teller, attempt.progress)
         except UnitError as bad:
-            if bad.code == "device.md5_mismatch":
+            if bad.code in _FLASH_IS_BAD:
                 cycle.quarantine(str(bad))
                 attempt.state = State.QUARANTINED
             raise
         cycle.written()
     attempt.state = State.WRITTEN
+
+
+_FLASH_IS_BAD = {"device.md5_mismatch", "device.verify_failed"}
 
 
 def _where(bug: Exception) -> str:

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from eol_inject.device import Device, Identity
+from eol_inject.device.masking import hide
 from eol_inject.errors import UnitError
 from eol_inject.events import ByteProgress
 from eol_inject.image import Patched
@@ -25,7 +26,7 @@ from eol_inject.station.flash_way import FlashWay, opener
 from eol_inject.station.golden import load_firmware, where
 from eol_inject.station.resume import Next
 from eol_inject.station.teller import Teller
-from eol_inject.unit import AuthToken, Proof
+from eol_inject.unit import AuthToken, Proof, Secret
 from eol_inject.verify import Findings, Place, PlaceState, TableState
 
 _BLANK: Final = Findings(places=(), effective=None, table=TableState.NONE)
@@ -51,6 +52,7 @@ class EncryptedAtHand:
         self._device = device
         self._identity: Identity | None = None
         self._auth: AuthToken | None = None
+        self._secrets: tuple[Secret, ...] = ()
         self._patched: Patched | None = None
         self._teller: Teller | None = None
         self._heard = ""
@@ -101,6 +103,7 @@ class EncryptedAtHand:
     def patch(self, reserved: Reserved) -> None:
         """The unit's own image, from the golden one."""
         self._auth = reserved.auth
+        self._secrets = reserved.secrets
         self._patched = content.patch(self._product, reserved.auth, reserved.fields, {})
 
     def write(self, cycle: Cycle, teller: Teller, progress: ByteProgress) -> None:
@@ -135,7 +138,7 @@ class EncryptedAtHand:
         keep(self._heard)
 
     def _keep(self, log: str) -> None:
-        self._heard = log
+        self._heard = hide(log, self._secrets)
 
     def _is_erased(self) -> bool:
         size = self._known.flash_size

@@ -1,10 +1,11 @@
 """Flash written over the chip's own boot loader, and read back over the wire."""
 
-from collections.abc import Callable
-from types import TracebackType
-from typing import Self
+from collections.abc import Callable, Mapping
+from types import MappingProxyType, TracebackType
+from typing import Final, Self
 
 from eol_inject.device import Device, Identity, open_device
+from eol_inject.errors import EolError
 from eol_inject.events import ByteProgress
 from eol_inject.image import Patched
 from eol_inject.ledger import Cycle, Ledger, Reserved, Standing
@@ -14,7 +15,7 @@ from eol_inject.station.content import Product
 from eol_inject.station.golden import load_firmware, where
 from eol_inject.station.resume import Next
 from eol_inject.station.teller import Teller
-from eol_inject.station.way import AtHand
+from eol_inject.station.way import AskSerial, AtHand
 from eol_inject.unit import AuthToken, Proof
 from eol_inject.verify import Findings
 
@@ -26,6 +27,20 @@ def open_flash_way(
     files = load_firmware(profile)
     product = Product(profile, ledger, files, where(profile, files))
     return FlashWay(product, opener(profile, aborted), FlashAtHand)
+
+
+NO_TOOLS: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+def loader_answers(profile: Profile, port: str) -> bool:
+    """Whether the chip on ``port`` answers in its boot loader; that resets it."""
+    spec = profile.spec.device.model_copy(update={"attempts": 1, "deadline_s": 5.0})
+    try:
+        with open_device(port, spec) as device:
+            device.identify()
+    except EolError:
+        return False
+    return True
 
 
 def opener(profile: Profile, aborted: Callable[[], bool]) -> Callable[[str, int], Device]:
@@ -61,9 +76,18 @@ class FlashWay:
         """Type and version as the image says them."""
         return self._product.firmware.name
 
-    def open(self, port: str, baud: int) -> AtHand:
+    @property
+    def tools(self) -> Mapping[str, str]:
+        """esptool is a library, and on record as one."""
+        return NO_TOOLS
+
+    def open(self, port: str, baud: int, ask: AskSerial) -> AtHand:
         """Open the port."""
         return self._take(self._product, self._open(port, baud))
+
+    def answers(self, port: str) -> bool:
+        """Whether a chip answers in its boot loader."""
+        return loader_answers(self._product.profile, port)
 
 
 class FlashAtHand:

@@ -1,11 +1,12 @@
 """A product's files, judged, and where in a unit its token can be."""
 
 from eol_inject.errors import UsageError
-from eol_inject.image import firmware
+from eol_inject.image import firmware, programmed
 from eol_inject.image.firmware import Firmware
+from eol_inject.image.programmed import Programmed
 from eol_inject.image.spec import NvsSpec, RecordSpec
 from eol_inject.profiles import Profile, form_of
-from eol_inject.verify.spec import RegionAt, Where
+from eol_inject.verify.spec import InMemory, RegionAt, Where
 
 
 def load_firmware(profile: Profile) -> Firmware:
@@ -16,6 +17,31 @@ def load_firmware(profile: Profile) -> Firmware:
         application=profile.firmware_file,
         parts=profile.part_files,
         chip=profile.spec.device.chip,
+    )
+
+
+def load_programmed(profile: Profile) -> Programmed:
+    """The golden image of a product that an external programmer writes, judged."""
+    programmer = profile.spec.programmer
+    assert programmer is not None  # noqa: S101  # the caller asked the profile
+    return programmed.load(
+        profile.firmware,
+        profile.spec.regions,
+        file=profile.firmware_file,
+        flash_size=programmer.flash.size,
+        eeprom_size=programmer.eeprom.size if programmer.eeprom else 0,
+    )
+
+
+def in_memory(profile: Profile, image: Programmed) -> InMemory:
+    """Where the token of such a unit is."""
+    area = image.area
+    return profile.in_memory(
+        eeprom=area.eeprom,
+        address=area.address,
+        size=area.size,
+        before=area.before,
+        behind=area.behind,
     )
 
 

@@ -9,13 +9,13 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from eol_inject.errors import EolError, RecordError, StoppedError
+from eol_inject.errors import EolError, RecordError, StationError, StoppedError
 from eol_inject.events import Question
 from eol_inject.ledger import CopyRecord, CopyState, Cycle, Ledger, State
 from eol_inject.scan import Misread, Reading, Scanner, diagnose
 from eol_inject.station.bench import Bench, Confirm
 from eol_inject.station.teller import Teller
-from eol_inject.unit import ClaimCode, Identifier, Proven, Unit
+from eol_inject.unit import AuthToken, ClaimCode, Identifier, Proven, Unit
 
 ID: Final = re.compile(r"([A-Z2-9]{6})(?:-([0-9]{1,4}))?")
 """A label's id as it stands on it, the copy behind it."""
@@ -39,6 +39,41 @@ def forget_earlier(scanner: Scanner | None) -> None:
     """What was scanned before a label was printed cannot be that label."""
     while scanner is not None and scanner.read(0.0) is not None:
         continue
+
+
+def ask_serial(bench: Bench, teller: Teller, looks_like: re.Pattern[str]) -> str:
+    """The serial number on the unit in this slot: scanned already with its start, or now.
+
+    Anything else that is scanned is told and left alone, and never shown: it may be a secret.
+    Raises ``StationError("station.no_serial")``.
+    """
+    early = bench.early.pop(teller.slot, None)
+    if early is not None and is_serial(early, looks_like):
+        return early.text.strip()
+    deadline = bench.clock() + bench.scan_timeout_s
+    with bench.desk:  # one scanner serves all slots: it answers one question at a time
+        teller.waiting(Question.SCAN_SERIAL, teller.slot)
+        while (left := deadline - bench.clock()) > 0 and bench.scanner is not None:
+            reading = bench.scanner.read(min(left, _LOOK_S))
+            if bench.stop.at_once():
+                raise StoppedError("station.interrupted")
+            if reading is None:
+                if bench.scanner.ended:
+                    break
+                continue
+            if is_serial(reading, looks_like):
+                return reading.text.strip()
+            wrong = StationError("station.not_a_serial", slot=teller.slot)
+            teller.note(wrong.code, f"{wrong} {wrong.hint}")
+            teller.waiting(Question.SCAN_SERIAL, teller.slot)
+    raise StationError("station.no_serial", slot=teller.slot)
+
+
+def is_serial(reading: Reading, looks_like: re.Pattern[str]) -> bool:
+    """Whether the reading is a serial number, and neither a token nor a claim code."""
+    text = reading.text.strip()
+    secret = AuthToken.looks_like(text) or reading.claim is not None
+    return not secret and looks_like.fullmatch(text) is not None
 
 
 def wait_for_label(
@@ -70,6 +105,10 @@ class _Hold:
 
     def until(self, question: Question, judge: Judge) -> None:
         """Until a reading is right; every other one is told and recorded."""
+        with self._bench.desk:
+            self._wait(question, judge)
+
+    def _wait(self, question: Question, judge: Judge) -> None:
         bench, copy = self._bench, self._copy
         deadline = bench.clock() + bench.scan_timeout_s
         kept = bench.clock()

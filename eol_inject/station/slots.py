@@ -15,7 +15,7 @@ from eol_inject.device.inventory import Snapshot
 from eol_inject.device.spec import PresenceSpec
 from eol_inject.errors import EolError, StationError, UsageError
 from eol_inject.report import CycleRecord
-from eol_inject.scan import Scanner
+from eol_inject.scan import Reading, Scanner
 from eol_inject.station.bench import Bench
 from eol_inject.station.cycle import refuse_cycle, run_cycle
 from eol_inject.station.presence import Gate, Slot, looker
@@ -60,16 +60,23 @@ class Slots:
         self._drain(records)
         return records
 
-    def attend(self, spec: PresenceSpec, answers: Callable[[str], bool]) -> list[CycleRecord]:
-        """Every slot by itself, as units come and leave, until somebody wants to stop.
+    def attend(
+        self, spec: PresenceSpec, answers: Callable[[str], bool], *, once: bool = False
+    ) -> list[CycleRecord]:
+        """Every slot by itself, as units come and leave, until somebody wants to stop; ``once``:
+        until each has had one.
 
         Raises ``UsageError("station.no_scanner")`` where scans should start the slots and none can.
         """
         if spec.kind == "scan":
-            calls = Calls(self._bench.scanner, self._slots, self._bench.lane.locked)
-            jobs = [partial(self._attend_calls, slot, spec, calls) for slot in self._slots]
+            bench = self._bench
+            taken = lambda: bench.lane.locked() or bench.desk.locked()  # noqa: E731
+            calls = Calls(bench.scanner, self._slots, taken, bench.early)
+            jobs = [
+                partial(self._attend_calls, slot, spec, calls, once=once) for slot in self._slots
+            ]
         else:
-            jobs = [partial(self._attend, slot, spec, answers) for slot in self._slots]
+            jobs = [partial(self._attend, slot, spec, answers, once=once) for slot in self._slots]
         records: list[CycleRecord] = []
         self._side_by_side(jobs, records)
         self._drain(records)
@@ -107,22 +114,26 @@ class Slots:
             return
         self._done.put(run_cycle(self._bench, slot=slot.name, port=port))
 
-    def _attend_calls(self, slot: Slot, spec: PresenceSpec, calls: "Calls") -> None:
+    def _attend_calls(self, slot: Slot, spec: PresenceSpec, calls: "Calls", *, once: bool) -> None:
         """A scan says that the unit is there; nothing says that it has left."""
         while not self._stop.wanted():
             if calls.called(slot.name):
                 self._cycle(slot)
-            elif self._stop.wait(spec.every_s):
+                if once:
+                    return
+            elif calls.over or self._stop.wait(spec.every_s):
                 return
 
-    def _attend(self, slot: Slot, spec: PresenceSpec, answers: Callable[[str], bool]) -> None:
+    def _attend(
+        self, slot: Slot, spec: PresenceSpec, answers: Callable[[str], bool], *, once: bool
+    ) -> None:
         look = looker(slot, spec, ports=self._ports, answers=answers)
         gate = Gate(spec.debounce_s)
         while not self._stop.wanted():
             if not self._wait(gate, look, spec, there=True):
                 return
             self._cycle(slot)
-            if not self._wait(gate, look, spec, there=False):
+            if once or not self._wait(gate, look, spec, there=False):
                 return
 
     def _wait(
@@ -143,15 +154,26 @@ class Calls:
     """
 
     def __init__(
-        self, scanner: Scanner | None, slots: Sequence[Slot], taken: Callable[[], bool]
+        self,
+        scanner: Scanner | None,
+        slots: Sequence[Slot],
+        taken: Callable[[], bool],
+        early: dict[str, Reading],
     ) -> None:
         if scanner is None or not scanner.can_look:
             raise UsageError("station.no_scanner")
         self._scanner = scanner
         self._names = [slot.name for slot in slots]
         self._taken = taken
+        self._early = early
+        """What started a single slot: perhaps its unit's serial number."""
         self._lock = threading.Lock()
         self._called: set[str] = set()
+
+    @property
+    def over(self) -> bool:
+        """Whether nobody will ever scan anything any more."""
+        return self._scanner.ended
 
     def called(self, name: str) -> bool:
         """Whether ``name`` was scanned since it was asked for last."""
@@ -167,6 +189,7 @@ class Calls:
         while (reading := self._scanner.read(0.0)) is not None:
             if len(self._names) == 1:
                 self._called.add(self._names[0])
+                self._early[self._names[0]] = reading
             elif reading.text.strip() in self._names:
                 self._called.add(reading.text.strip())
 

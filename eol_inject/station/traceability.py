@@ -25,10 +25,10 @@ def of_bench(bench: Bench, port: str) -> CycleFacts:
         image_sha256=bench.way.image_sha256,
         firmware=bench.way.firmware_name,
         mode=spec.device.mode,
-        chip=spec.device.chip,
+        chip=bench.profile.chip_name,
         port=port,
         baud=spec.device.baud,
-        versions=versions(),
+        versions={**versions(), **bench.way.tools},
     )
 
 

@@ -5,7 +5,8 @@ chip's boot loader, an external programmer, the console of a running firmware. A
 for a run (``open_bench``); it takes one unit after another in hand.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -16,6 +17,12 @@ from eol_inject.station.resume import Next
 from eol_inject.station.teller import Teller
 from eol_inject.unit import AuthToken, Proof
 from eol_inject.verify import Findings
+
+AskSerial = Callable[[re.Pattern[str]], str]
+"""Asks the person at the slot to scan the unit's serial number, which matches all of the pattern.
+
+Raises ``StationError("station.no_serial")`` where nobody does.
+"""
 
 
 class AtHand(Protocol):
@@ -95,9 +102,19 @@ class Way(Protocol):
         """Type and version as the image says them; empty where nothing is flashed."""
         ...
 
-    def open(self, port: str, baud: int) -> AtHand:
+    @property
+    def tools(self) -> Mapping[str, str]:
+        """External programs that do the work, with their versions, for the records."""
+        ...
+
+    def open(self, port: str, baud: int, ask: AskSerial) -> AtHand:
         """Take the unit behind ``port`` in hand, at ``baud`` or slower; nothing is said to it yet.
 
-        A console has a rate of its own, and leaves ``baud`` alone.
+        A console and a programmer have a rate of their own, and leave ``baud`` alone. ``ask``
+        counts where the unit cannot say who it is.
         """
+        ...
+
+    def answers(self, port: str) -> bool:
+        """Whether a unit on ``port`` answers, asked once and quietly."""
         ...

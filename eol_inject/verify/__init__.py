@@ -19,9 +19,11 @@ from eol_inject.verify.holding import (
     distinct,
     torn_error,
 )
+from eol_inject.verify.memories import survey as inspect_memory
+from eol_inject.verify.memories import tokens as tokens_in
 from eol_inject.verify.places import Findings, Place, PlaceKind, TableState, stale_nvs
 from eol_inject.verify.regions import decode_region
-from eol_inject.verify.spec import InspectSpec, Where
+from eol_inject.verify.spec import InMemory, InspectSpec, Where
 from eol_inject.verify.survey import inspect
 
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
     "Findings",
     "Holder",
     "Holding",
+    "InMemory",
     "InspectSpec",
     "LookUp",
     "Md5",
@@ -48,7 +51,9 @@ __all__ = [
     "disagreement",
     "distinct",
     "inspect",
+    "inspect_memory",
     "prove",
     "stale_nvs",
+    "tokens_in",
     "torn_error",
 ]

@@ -111,6 +111,27 @@ class RegionAt:
 
 
 @dataclass(frozen=True, slots=True)
+class InMemory:
+    """The token's region in a memory that an external programmer reads: addresses in that memory.
+
+    ``before`` and ``behind`` are the golden image's bytes around a region of the firmware.
+    """
+
+    memory: Literal["flash", "eeprom"]
+    address: int
+    size: int
+    form: RegionForm
+    before: bytes = b""
+    behind: bytes = b""
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """Address and size of the region with the bytes around it."""
+        start = self.address - len(self.before)
+        return start, len(self.before) + self.size + len(self.behind)
+
+
+@dataclass(frozen=True, slots=True)
 class Where:
     """Where the token of a unit can be, all addresses in flash bytes.
 

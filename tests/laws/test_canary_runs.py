@@ -17,6 +17,7 @@ import pytest
 
 from eol_inject.sim import manage
 from tests.support.canary import Canary, Sighting, Watch
+from tests.support.source import ROOT
 
 pytestmark = pytest.mark.skipif(
     not Path("/proc/self/environ").exists(), reason="watches processes through /proc"
@@ -139,6 +140,34 @@ def test_after_success_the_token_is_in_the_unit_and_nowhere_else(home: Home) -> 
     assert list(home.folder.glob("labels/*.pdf"))
     assert home.samples > 20
     assert home.everywhere() == []
+
+
+def test_what_a_console_is_told_is_in_the_unit_and_nowhere_else(home: Home) -> None:
+    """A firmware that echoes, and logs its WiFi password and token when it starts, also broken over
+    lines: the boot log is kept, and holds neither."""
+    typed = "c4nary of \\the WiFi-9x8Z7yQ1"
+    password = Canary(typed)
+    firmware = ROOT / "fixtures" / "firmware" / "esp32c3"
+    parts = (("boot", 0), ("partitions", 0x8000), ("app", 0x10000))
+    images = "".join(f"&image={firmware}_{name}.bin@{address:#x}" for name, address in parts)
+    home.port = f"{home.port}{images}&console=classic&leak=1"
+    profile = home.folder / "desk" / "own.toml"
+    shipped = (ROOT / "profiles" / "esp32c3-classic-edgent-console.toml").read_text("utf-8")
+    profile.write_text(f"{shipped}\n[boot]\nexpect = 'Ready'\n", "utf-8")
+    source = f"Device Token,QR Token,WiFi,WiFi password\n{AUTH},{CLAIM}+1,plant,{typed}\n"
+    code = home.run(
+        "tokens", "import", "-", "--training", "--profile", str(profile), "--lot", "L",
+        stdin=source.encode(),
+    )  # fmt: skip
+    assert code == 0, home.said
+    args = [str(profile) if arg == "esp32c3-blnkopt" else arg for arg in home.line(home.port)]
+    assert home.run(*args) == 0, home.said
+    assert home.run("unit", "show", "60:55:f9:00:0c:01", "--training", "--log", "--json") == 0
+    assert b"Blynk cloud: [hidden]" in home.said[-1], "nothing was said that could be hidden"
+    assert home.holds_the_token()
+    assert home.everywhere() == []
+    assert password.in_folders([home.folder]) == []
+    assert password.in_bytes(b"\n".join(home.said), "output") == []
 
 
 def test_rework_and_keeping_the_ledger_leave_the_token_nowhere(home: Home) -> None:

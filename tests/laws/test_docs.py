@@ -1,7 +1,10 @@
 """What the documents say about the code is so."""
 
 import re
+import tomllib
 
+from eol_inject.device.console_presets import PRESETS
+from eol_inject.device.spec import ConsoleSpec
 from eol_inject.events import Stage
 from eol_inject.ledger import TRANSITIONS
 from tests.support.source import PACKAGE, ROOT
@@ -66,3 +69,13 @@ def test_the_first_screen_of_the_readme_starts_both() -> None:
     assert "make demo" in first
     assert "make test" in first
     assert "python -m venv" in first
+
+
+def test_the_consoles_in_the_readme_are_sound() -> None:
+    """Both tables load as they stand there, and every preset has its row."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    part = text.split("### Console products\n")[1].split("\n### ")[0]
+    blocks = [tomllib.loads(block) for block in re.findall(r"```toml\n(.*?)```", part, re.DOTALL)]
+    specs = [ConsoleSpec.model_validate(block["console"]) for block in blocks]
+    assert [spec.preset for spec in specs] == ["edgent", None]
+    assert re.findall(r"^\| `([a-z-]+)` \|", part, re.MULTILINE) == list(PRESETS)

@@ -10,7 +10,8 @@ from tests.support.source import ROOT, modules
 
 MAY_REVEAL = {
     "eol_inject/unit.py": "defines it",
-    "eol_inject/device/console_unit.py": "sends token and secret fields to the unit's console",
+    "eol_inject/device/console_line.py": "puts token and secret fields into the console's lines",
+    "eol_inject/device/masking.py": "takes a unit's secrets out of what its console said",
     "eol_inject/image/values.py": "puts token and secret fields into the region's bytes",
     "eol_inject/ledger/vault.py": "encrypts and fingerprints",
     "eol_inject/ledger/people.py": "hashes a PIN",

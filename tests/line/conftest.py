@@ -226,3 +226,52 @@ def scan(monkeypatch: pytest.MonkeyPatch) -> Scanner:
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
 
     return say
+
+
+class RealDesk:
+    """A station for real ports, units that are folders, and serial numbers to scan."""
+
+    def __init__(self, line: Line, patch: pytest.MonkeyPatch) -> None:
+        self.line = line
+        self.folder = line.folder
+        self._patch = patch
+        self.options = ["--ledger", f"sqlite:///{line.folder / 'real.db'}", "--key-file",
+                        str(line.folder / "real.key"), "--json", "--station", "S1"]  # fmt: skip
+
+    def type(self, *args: str, scans: str = "") -> Told:
+        """One command on the production ledger; ``scans`` are typed."""
+        self.line.read_output()
+        self._patch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(scans.encode())))
+        code = answer.run([*args, *self.options, "--operator", "Ada"])
+        return Told(code, json.loads(self.line.read_output()))
+
+    def run(self, port: Path | str, serial: str, product: str) -> Told:
+        """One cycle."""
+        return self.type(
+            "run", "--profile", product, "--port", str(port), "--lot", LOT, "--once",
+            "--printer", str(self.folder / "labels"), "--scanner", "tty", scans=f"{serial}\n",
+        )  # fmt: skip
+
+    def admin(self) -> tuple[str, ...]:
+        """Ada may override guards; her PIN."""
+        path = self.folder / "pin"
+        path.write_text("271828\n")
+        told = self.type(
+            "ledger", "people", "add", "Ada", "--role", "admin", "--new-pin-file", str(path)
+        )
+        assert told.code == 0, told
+        return ("--pin-file", str(path))
+
+    def tokens_in(self, held: bytes) -> set[str]:
+        """Tokens of the pool anywhere in ``held``."""
+        return {token for token in self.line.pool if token.encode() in held}
+
+
+@pytest.fixture
+def desk(line: Line, monkeypatch: pytest.MonkeyPatch) -> RealDesk:
+    """A production ledger with tokens."""
+    made = RealDesk(line, monkeypatch)
+    source = next(line.folder.glob("tokens-*.csv"))  # the production ledger takes the same file
+    told = made.type("tokens", "import", str(source), "--product", PRODUCT, "--lot", LOT)
+    assert told.code == 0, told
+    return made

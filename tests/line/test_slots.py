@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from eol_inject.device import inventory
+from eol_inject.device.inventory import Seen
 from eol_inject.sim import manage
 from eol_inject.sim.printer import SimPrinter
-from tests.line.conftest import LOT, Line, Told, Unit
+from tests.line.conftest import LOT, PRODUCT, Line, Told, Unit
 
 PROFILE = "esp32c3-blnkopt"
 
@@ -234,6 +236,105 @@ def test_a_scan_of_a_slots_name_starts_it(line: Line, tmp_path: Path) -> None:
     os.close(theirs)
     (done,) = json.loads(out)["units"]
     assert (done["slot"], done["unit"], done["verdict"]) == ("right", units[1].mac, "pass")
+
+
+def test_a_scanner_that_types_starts_slots(line: Line, tmp_path: Path) -> None:
+    """A pipe stands for the keyboard: two slots by their names, one after the other; the run ends
+    with its input."""
+    text = Path(line.profile()).read_text() + "\n[presence]\nkind = 'scan'\n"
+    profile = tmp_path / "scanned.toml"
+    profile.write_text(text)
+    units = [line.unit(), line.unit()]
+    ports = [part for one in units for part in ("--port", one.url)]
+    names = ["--slot", "left", "--slot", "right"]
+    with start(line, *ports, *names, "--profile", str(profile), "--scanner", "tty") as child:
+        assert child.stdin is not None
+        for name in ("middle", "right", "left"):
+            child.stdin.write(f"{name}\n")
+            child.stdin.flush()
+            if name != "middle":
+                wait_for(child, "CycleEnded", None)  # type: ignore[arg-type]  # a verdict has none
+        out, _ = child.communicate(timeout=30)
+    done = json.loads(out)["units"]
+    assert [(one["slot"], one["unit"]) for one in done] == [
+        ("right", units[1].mac), ("left", units[0].mac),
+    ]  # fmt: skip
+    assert child.returncode == 0
+    line.judge()
+
+
+def test_once_waits_for_its_unit_where_units_are_noticed(line: Line, tmp_path: Path) -> None:
+    """Nothing is in the slot at first; once the unit is there it is done, and the run ends."""
+    text = Path(line.profile()).read_text() + "\n[presence]\nkind = 'usb'\ndebounce_s = 0.1\n"
+    profile = tmp_path / "present.toml"
+    profile.write_text(text)
+    unit = line.unit()
+    manage.start(unit.url)
+    manage.unplug(unit.url)
+    with start(line, "--once", "--port", unit.url, "--profile", str(profile)) as child:
+        time.sleep(2.5)
+        assert child.poll() is None
+        manage.replug(unit.url)
+        out, _ = child.communicate(timeout=30)
+    (done,) = json.loads(out)["units"]
+    assert (done["unit"], done["verdict"], child.returncode) == (unit.mac, "pass", 0)
+
+
+def test_a_port_that_comes_back_under_another_name_is_found_by_its_place(
+    line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cable comes off in the middle of the write, and the system gives the port another name:
+    the slot is the place, so the same unit goes on with its own token."""
+    unit = line.unit()
+    first, second = f"{unit.url}&fault=unplug@write:8192,x1", unit.url
+
+    def listed() -> tuple[Seen, ...]:
+        return (Seen(names.pop(0) if len(names) > 1 else names[0], "1-4.2", "", "", ""),)
+
+    names = [first, second]
+    monkeypatch.setattr(inventory, "snapshot", listed)
+    station = tmp_path / "station.toml"
+    station.write_text('schema = 1\n[[slots]]\nname = "left"\nlocation = "1-4.2"\n')
+    args = (
+        "run", "--once", "--profile", PROFILE, "--lot", LOT, "--station-file", str(station),
+        "--printer", str(line.folder / "labels"),
+    )  # fmt: skip
+    told = line.type(*args)
+    assert (told.code, told.error) == (3, "device.port_lost")
+    told = line.type(*args)
+    assert (told.code, told.unit["resumed"]) == (0, True), told
+    assert len(unit.tokens(line.pool)) == 1
+    line.judge()
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="only POSIX has pseudo-terminals")
+def test_a_real_port_that_another_program_holds_is_named(line: Line) -> None:
+    """Through the whole command line, on a ledger for real ports; nothing is reserved."""
+    ledger = ("--ledger", f"sqlite:///{line.folder / 'real.db'}", "--key-file",
+              str(line.folder / "real.key"))  # fmt: skip
+    source = next(line.folder.glob("tokens-*.csv"))
+    command = [sys.executable, "-m", "eol_inject"]
+    done = subprocess.run(
+        [*command, "tokens", "import", str(source), "--product", PRODUCT, "--lot", LOT, *ledger],
+        capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    ours, theirs = os.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-c", "import time; time.sleep(60)"], stdin=theirs
+    ) as other:
+        done = subprocess.run(
+            [*command, "run", "--once", "--profile", PROFILE, "--lot", LOT, "--json",
+             "--port", os.ttyname(theirs), "--printer", str(line.folder / "labels"), *ledger],
+            stdin=subprocess.DEVNULL, capture_output=True, check=False, close_fds=True,
+        )  # fmt: skip
+        other.kill()
+    os.close(ours)
+    os.close(theirs)
+    told = json.loads(done.stdout)
+    assert (done.returncode, told["error"]["code"]) == (3, "device.port_busy"), told
+    assert f"process {other.pid}" in told["error"]["text"]
+    assert told["units"][0]["state"] is None
 
 
 def test_scans_cannot_start_slots_without_a_scanner_that_can_be_asked(

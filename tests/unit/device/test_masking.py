@@ -1,12 +1,17 @@
 """Nothing token-shaped gets through the masker, however the text is cut."""
 
+import json
 import re
+from collections.abc import Callable
 from itertools import pairwise
+from urllib.parse import quote
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eol_inject.device.masking import HIDDEN, Masker, mask
+from eol_inject.device.masking import HIDDEN, Masker, hide, mask
+from eol_inject.unit import AuthToken, Secret
 
 TOKEN = "Zq4Rk9-fT_2mXw7Lc0Vb5NpJ8yHs3DgE"
 TOKENS = st.text("ABCxyz019_-", min_size=32, max_size=40)
@@ -62,3 +67,49 @@ def test_a_masker_can_be_used_again_after_finish() -> None:
     masker = Masker()
     assert masker.feed(TOKEN) + masker.finish() == HIDDEN
     assert masker.feed("ready") + masker.finish() == "ready"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "pass={}",
+        "ssid plant pass {} end",
+        "{}{}",
+    ],
+)
+@pytest.mark.parametrize("secret", ["hunter2!", 'pl"ant \\ 7', "Zürich + 1 %", TOKEN])
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda text: text,
+        lambda text: json.dumps(text)[1:-1],
+        quote,
+        lambda text: text.encode().hex(),
+        lambda text: text[:2] + "\r\n" + text[2:],
+        "\n".join,
+    ],
+)
+def test_a_units_own_secrets_are_hidden(
+    said: str, secret: str, written: Callable[[str], str]
+) -> None:
+    """As they are, escaped, and broken over lines."""
+    shown = hide(said.replace("{}", written(secret)), [Secret(secret)])
+    assert shown == said.replace("{}", HIDDEN)
+
+
+def test_a_token_with_another_line_in_between_is_hidden() -> None:
+    """The pieces of it, wherever it is cut."""
+    for cut in range(8, len(TOKEN) - 7):
+        text = f"auth={TOKEN[:cut]}\r\n[1234] WiFi is up\r\n{TOKEN[cut:]}\r\n"
+        assert hide(text, [AuthToken(TOKEN)]) == (
+            f"auth={HIDDEN}\r\n[1234] WiFi is up\r\n{HIDDEN}\r\n"
+        )
+
+
+def test_what_is_not_secret_stays() -> None:
+    """Nothing hides nothing, and a short secret does not eat the words around it."""
+    text = "I (29) boot: pin 7 is spinning\r\n"
+    assert hide(text, []) == text
+    assert hide(text, [Secret("")]) == text
+    assert hide(text, [Secret("7")]) == text.replace("7", HIDDEN)
+    assert hide(text, [Secret("pin")]) == text.replace("pin 7", f"{HIDDEN} 7")

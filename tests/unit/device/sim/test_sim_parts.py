@@ -134,6 +134,8 @@ def test_a_url_names_its_unit_by_chip_and_mac() -> None:
         ("sim://esp32?flash=3MB", "device.sim_value"),
         ("sim://esp32?flash=big", "device.sim_value"),
         ("sim://esp32?idle=-1", "device.sim_value"),
+        ("sim://esp32?console=mine", "device.sim_value"),
+        ("sim://esp32?cloud=nine", "device.sim_value"),
         ("sim://esp32?mac=a0764e000001&mac=a0764e000002", "device.sim_value"),
         ("sim://esp32?id=../x", "device.sim_value"),
         ("sim://esp32?secure_download=1", "device.sim_value"),
