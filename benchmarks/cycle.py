@@ -15,6 +15,8 @@ latency, erase and program times.
 
 The floor is what must happen whatever the program does: the reset pulses, the compressed bytes that
 change, their erase and program time, and the bytes read back. Figures are medians of one run.
+``spent_*`` says where one ``inject`` of ours goes, by what the chip was asked; ``round_trips`` how
+often it was asked, ``round_trips_library`` how often esptool's default path asks it.
 """
 
 import argparse
@@ -258,6 +260,64 @@ def by_us(port: str, changed: list[tuple[int, bytes]], baud: int) -> Took:
     return Took(time.perf_counter() - begun, cpu() - spent, {})
 
 
+@contextmanager
+def heard() -> Iterator[list[tuple[str, float]]]:
+    """What esptool's loader asks within, in order: the command, and the seconds to its answer."""
+    from esptool import loader
+
+    asked: list[tuple[str, float]] = []
+    names = {code: name for name, code in loader.ESPLoader.ESP_CMDS.items()}
+    command, read_flash = loader.ESPLoader.command, loader.ESPLoader.read_flash
+
+    def asking(esp, op=None, *args, **kwargs):  # type: ignore[no-untyped-def]
+        begun = time.perf_counter()
+        try:
+            return command(esp, op, *args, **kwargs)
+        finally:
+            asked.append((names.get(op, "SYNC"), time.perf_counter() - begun))
+
+    def reading(esp, *args, **kwargs):  # type: ignore[no-untyped-def]
+        begun, so_far = time.perf_counter(), len(asked)
+        try:
+            return read_flash(esp, *args, **kwargs)
+        finally:
+            del asked[so_far:]
+            asked.append(("READ_FLASH", time.perf_counter() - begun))
+
+    loader.ESPLoader.command, loader.ESPLoader.read_flash = asking, reading
+    try:
+        yield asked
+    finally:
+        loader.ESPLoader.command, loader.ESPLoader.read_flash = command, read_flash
+
+
+def spent(made: Line, changed: list[tuple[int, bytes]]) -> dict[str, float]:
+    """Where one job of ours goes, and how often each side asks the chip."""
+    with made.unit("real", golden=True) as port, heard() as asked:
+        whole = by_us(port, changed, 921600).seconds
+    figures = {f"spent_{name}_s": 0.0 for name in ("sync", "ask", "stub", "write", "md5", "read")}
+    kinds = {"SYNC": "sync", "MEM": "stub", "FLASH": "write", "SPI_FLASH_MD5": "md5",
+             "READ_FLASH": "read"}  # fmt: skip
+    for op, seconds in asked:
+        kind = kinds.get(op) or kinds.get(op.partition("_")[0], "ask")
+        figures[f"spent_{kind}_s"] += seconds
+    figures["spent_reset_s"] = RESETS_S
+    figures["spent_else_s"] = whole - sum(figures.values())
+    figures["round_trips"] = len(_trips(asked))
+    with made.unit("real", golden=True) as port, heard() as asked:
+        by_library(port, changed, 921600)
+    figures["round_trips_library"] = len(_trips(asked))
+    return figures
+
+
+def _trips(asked: list[tuple[str, float]]) -> list[str]:
+    """Commands that went out: the eight answers to a sync are one."""
+    ops = [op for op, _ in asked]
+    return [
+        op for number, op in enumerate(ops) if op != "SYNC" or ops[number - 1 :][:1] != ["SYNC"]
+    ]
+
+
 def measure_inject(rounds: int) -> dict[str, float]:
     """One region of a 1.2 MB application."""
     real, figures = TIMINGS["real"], {}
@@ -298,6 +358,7 @@ def measure_inject(rounds: int) -> dict[str, float]:
             "latency16_library_s": middle(theirs["latency16"]),
         }
         figures["latency16_vs_esptool"] = figures["latency16_s"] / figures["latency16_library_s"]
+        figures |= spent(made, changed)
         for step in ours["real"][0].steps:
             figures[f"cycle_{step}_s"] = middle([one.steps[step] for one in ours["real"]])
     return figures

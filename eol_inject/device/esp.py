@@ -35,7 +35,7 @@ def open_esp(
 ) -> "EspDevice":
     """Open the port; nothing is said to the chip yet. Raises as ``ports.open_port`` does."""
     check_settings()
-    port = ports.open_port(url, baud=spec.first_baud)
+    port = ports.open_port(url, baud=min(spec.first_baud, spec.baud))
     line = Line(
         port,
         deadline=clock() + spec.deadline_s,
@@ -110,7 +110,10 @@ class EspDevice:
     def read(self, address: int, size: int, progress: ByteProgress | None = None) -> bytes:
         """Bytes over the wire."""
         with hearing(Ear(self._note)):
-            return self._link.steadily(lambda esp: esp_flash.read(esp, address, size, progress))
+            proved = self._link.proved.get((address, size))
+            return self._link.steadily(
+                lambda esp: esp_flash.read(esp, address, size, progress, proved=proved)
+            )
 
     @translated
     def md5(self, address: int, size: int) -> str:
@@ -137,10 +140,12 @@ class EspDevice:
             with self._changing(esp, unit):
                 for run in runs:
                     tally.begin(len(run.data))
+                    self._changes(run.address, len(run.data))
                     if self._spec.security == "encrypted":
                         esp_flash.write_encrypted(esp, run)
                     else:
-                        esp_flash.write(esp, run, tally.part, self._note)
+                        proved = esp_flash.write(esp, run, tally.part, self._note)
+                        self._link.proved[run.address, len(run.data)] = proved
                     self._log(f"wrote {len(run.data)} bytes at {run.address:#x}")
         tally.begin(0)
 
@@ -152,6 +157,7 @@ class EspDevice:
             esp = self._link.flash()
             fits(address + size, self._link.flash_size)
             with self._changing(esp, unit):
+                self._changes(address, size)
                 esp_flash.erase(esp, address, size)
         self._log(f"erased {size} bytes at {address:#x}")
 
@@ -201,6 +207,12 @@ class EspDevice:
             if "://" not in self.url and holders(self.url):
                 raise ports.busy(self.url) from None
             raise
+
+    def _changes(self, address: int, size: int) -> None:
+        """What was proved of these bytes is proved no longer."""
+        for at, length in tuple(self._link.proved):
+            if at < address + size and address < at + length:
+                del self._link.proved[at, length]
 
     @contextlib.contextmanager
     def _changing(self, esp: Any, unit: Unit) -> Iterator[None]:

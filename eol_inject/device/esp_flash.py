@@ -21,16 +21,27 @@ compares them with its signature.
 _HASH_DIFFERS: Final = ("MD5 of file does not match", "written flash region is empty")
 
 
-def read(esp: Any, address: int, size: int, progress: ByteProgress | None) -> bytes:
+def read(
+    esp: Any,
+    address: int,
+    size: int,
+    progress: ByteProgress | None,
+    *,
+    proved: str | None = None,
+) -> bytes:
     """``size`` bytes from ``address``, confirmed by the chip's MD5 or by a second reading.
 
     The MD5 that the stub sends behind them covers the answer, not the question: with one bit of the
     address damaged on its way, the right bytes of the wrong place would arrive. The ROM loader
-    sends none at all. Raises ``ReadingsDifferError``.
+    sends none at all. ``proved``: the MD5 that the chip gave of these bytes when it wrote them; it
+    is asked again only where they are others. Raises ``ReadingsDifferError``.
     """
     report = None if progress is None else (lambda done, total, _: progress(done, total))
     data = bytes(esp.read_flash(address, size, report))
-    if md5(esp, address, size) != _md5(data) and bytes(esp.read_flash(address, size, None)) != data:
+    found = _md5(data)
+    if found == proved or found == md5(esp, address, size):
+        return data
+    if bytes(esp.read_flash(address, size, None)) != data:
         raise ReadingsDifferError
     return data
 
@@ -40,8 +51,8 @@ def md5(esp: Any, address: int, size: int) -> str:
     return str(esp.flash_md5sum(address, size)).lower()
 
 
-def write(esp: Any, run: Run, part: Callable[[float], None], note: Callable[[str], None]) -> None:
-    """One run of whole sectors, erased, written and hashed by the chip.
+def write(esp: Any, run: Run, part: Callable[[float], None], note: Callable[[str], None]) -> str:
+    """One run of whole sectors, erased, written and hashed by the chip; its MD5.
 
     The short way sends what was compressed once for all units; where the stub does not take it, or
     there is none, or compressing gains nothing, esptool's own way does the same. ``part`` is told
@@ -52,9 +63,8 @@ def write(esp: Any, run: Run, part: Callable[[float], None], note: Callable[[str
     packed = PACKER.pack(run.pieces) if esp.IS_STUB and run.pieces else run.data
     if len(packed) < len(run.data) and _begun(esp, run, len(packed), note):
         _send(esp, run, packed, part)
-        require_hash(esp, run)
-        return
-    _ordinarily(esp, run)
+        return require_hash(esp, run)
+    return _ordinarily(esp, run)
 
 
 def _begun(esp: Any, run: Run, size: int, note: Callable[[str], None]) -> bool:
@@ -82,7 +92,7 @@ _WRITE_S_PER_MB: Final = 40.0
 """How long a stub may erase and program: esptool's own ERASE_WRITE_TIMEOUT_PER_MB."""
 
 
-def _ordinarily(esp: Any, run: Run) -> None:
+def _ordinarily(esp: Any, run: Run) -> str:
     """esptool's own way. A call of its own for each run: one part that cannot be compressed would
     switch compression off for all that follow in the same call."""
     differs = False
@@ -92,9 +102,10 @@ def _ordinarily(esp: Any, run: Run) -> None:
         if not any(piece in str(error) for piece in _HASH_DIFFERS):
             raise
         differs = True  # judged below, by a hash that we compare and an address that we name
-    require_hash(esp, run)
+    proved = require_hash(esp, run)
     if differs:
         raise mismatch(run.address)
+    return proved
 
 
 def write_encrypted(esp: Any, run: Run) -> None:
@@ -113,11 +124,12 @@ def write_encrypted(esp: Any, run: Run) -> None:
         raise mismatch(run.address)
 
 
-def require_hash(esp: Any, run: Run) -> None:
-    """Raise ``UnitError("device.md5_mismatch")`` where the chip's MD5 of ``run`` is another."""
+def require_hash(esp: Any, run: Run) -> str:
+    """The MD5 of ``run``; ``UnitError("device.md5_mismatch")`` where the chip gives another."""
+    wanted = _md5(run.data)
     for _ in range(2):  # asked again before a unit is judged by one damaged answer
-        if md5(esp, run.address, len(run.data)) == _md5(run.data):
-            return
+        if md5(esp, run.address, len(run.data)) == wanted:
+            return wanted
     for offset in range(0, len(run.data), SECTOR):
         if md5(esp, run.address + offset, SECTOR) != _md5(run.data[offset : offset + SECTOR]):
             raise mismatch(run.address + offset)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Final
 
-from eol_inject.device.esp_lib import agreed, plain_name
+from eol_inject.device.esp_lib import agreed, each_word_once, plain_name
 from eol_inject.device.identity import Security
 from eol_inject.errors import StationError, UnitError
 from eol_inject.unit import Identifier, Unit
@@ -31,7 +31,7 @@ def read_facts(esp: Any, *, expected: str) -> Facts:
     chip = plain_name(esp.CHIP_NAME)
     if chip != expected:
         raise UnitError("device.wrong_chip", expected=expected, found=chip)
-    security = read_security(esp)
+    security = read_security(esp, anew=False)
     if security.any or not esp.SECURITY_INFO_SUPPORTED:
         # the chip's report and its registers are two readings already, and either one counts: only
         # a bit that says something, or has no second witness, is asked for again
@@ -60,14 +60,16 @@ def require_same(esp: Any, unit: Unit) -> None:
         raise StationError("device.unit_changed", was=str(unit), now=str(found))
 
 
-def read_security(esp: Any) -> Security:
+def read_security(esp: Any, *, anew: bool = True) -> Security:
     """Protections, by the ROM's own report and by the eFuse registers: either one counts.
+
+    Not ``anew``: the report that told which chip it is, since the reset, is good enough.
 
     ESP32 and ESP8266 have no such report; in Secure Download Mode the registers are closed.
     """
     encrypted = signed = locked = False
     if esp.SECURITY_INFO_SUPPORTED:
-        info = esp.get_security_info(cache=False)
+        info = esp.get_security_info(cache=not anew)
         encrypted = bool(int(info["flash_crypt_cnt"]).bit_count() & _BOOT_CRYPT_ODD)
         signed = bool(info["parsed_flags"]["SECURE_BOOT_EN"])
     closed = bool(esp.secure_download_mode)
@@ -87,4 +89,5 @@ def _revision(esp: Any) -> str:
     """``v3.0``; ESP8266 has no revision to read."""
     if esp.CHIP_NAME == "ESP8266":
         return ""
-    return f"v{esp.get_major_chip_version()}.{esp.get_minor_chip_version()}"
+    with each_word_once(esp):
+        return f"v{esp.get_major_chip_version()}.{esp.get_minor_chip_version()}"

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from eol_inject.device.esp_slip import Source, packets
 from eol_inject.errors import StationError
 
 Reading = TypeVar("Reading")
@@ -55,11 +56,13 @@ __all__ = [
     "check_settings",
     "cmds",
     "connect",
+    "each_word_once",
     "flash_bytes",
     "hearing",
     "loader",
     "plain_name",
     "pulse_reset",
+    "run_stub",
 ]
 
 
@@ -130,6 +133,20 @@ def pulse_reset(port: Any) -> None:
     reset.HardReset(port)()
 
 
+def run_stub(esp: Any, *, signed: bool) -> Any:
+    """The stub, or ``esp`` itself where the chip takes none.
+
+    esptool looks for Secure Boot first; a chip that was found without it is not asked again.
+    """
+    if signed:
+        return cmds.run_stub(esp)
+    esp.get_secure_boot_enabled = lambda: False
+    try:
+        return cmds.run_stub(esp)
+    finally:
+        del esp.get_secure_boot_enabled
+
+
 def change_baud(esp: Any, port: Any, baud: int) -> None:
     """Both ends to ``baud``, with a pause that a stub needs and no longer: esptool waits 50 ms for
     noise to pass. Whether it went well the caller's next question tells.
@@ -148,18 +165,72 @@ def change_baud(esp: Any, port: Any, baud: int) -> None:
 
 _BAUD_PAUSE_S: Final = 0.01
 
+_PROBE_S: Final = 0.5
+"""A register is read within microseconds; a garbled answer would be waited for 3 s."""
+
+
+@contextmanager
+def each_word_once(esp: Any) -> Iterator[None]:
+    """Within this, a register that was read is not asked for again: for words that never change."""
+    known: dict[int, int] = {}
+
+    def read_reg(address: int) -> int:
+        if address not in known:
+            known[address] = int(ask(address))
+        return known[address]
+
+    ask = esp.read_reg
+    esp.read_reg = read_reg
+    try:
+        yield
+    finally:
+        del esp.read_reg
+
+
+@contextmanager
+def writes_together(esp: Any) -> Iterator[None]:
+    """Within this, register writes wait for the next read and go out as one command.
+
+    WRITE_REG takes any number of (address, value, mask, delay) and does them in order; esptool
+    itself sends two in one (``write_reg``), else each by itself, and each is a round trip. Reads
+    are answered within microseconds or not at all, so they wait no longer than that.
+    """
+    waiting: list[bytes] = []
+
+    def write_reg(address: int, value: int, mask: int = 0xFFFFFFFF) -> None:
+        waiting.append(struct.pack("<IIII", address, value, mask, 0))
+
+    def send() -> None:
+        if waiting:
+            command, words = esp.ESP_CMDS["WRITE_REG"], b"".join(waiting)
+            waiting.clear()
+            esp.check_command("write target memory", command, words, timeout=_PROBE_S)
+
+    def read_reg(address: int) -> int:
+        send()
+        return int(ask(address, timeout=_PROBE_S))
+
+    ask = esp.read_reg
+    esp.read_reg, esp.write_reg = read_reg, write_reg
+    try:
+        yield
+        send()
+    finally:
+        del esp.read_reg, esp.write_reg
+
+
 _XMC: Final = 0x20
 """Manufacturer whose chips may not have started up right; esptool's attach mends that."""
 
 
-def flash_bytes(esp: Any, expected: int) -> int | None:
+def flash_bytes(esp: Any, expected: int, note: Callable[[str], None]) -> int | None:
     """Bytes of the flash by its id; None where the id is not known.
 
     The stub attaches the flash by itself, so esptool's own attach (57 round trips) is left to the
     ROM loader, and to chips of a maker that need its start-up. One reading is enough where it says
     what is ``expected``; a damaged answer would say anything else.
     """
-    if not esp.IS_STUB or _manufacturer(esp) in {None, _XMC}:
+    if not esp.IS_STUB or _manufacturer(esp, note) in {None, _XMC}:
         cmds.attach_flash(esp)
     found = _bytes_of(cmds.detect_flash_size(esp))
     if found != expected:
@@ -168,11 +239,17 @@ def flash_bytes(esp: Any, expected: int) -> int | None:
     return found
 
 
-def _manufacturer(esp: Any) -> int | None:
-    """None where the flash did not answer: then esptool's own way looks for the reason."""
+def _manufacturer(esp: Any, note: Callable[[str], None]) -> int | None:
+    """None where the flash did not answer: then esptool's own way looks for the reason.
+
+    Raises ``FatalError`` where the chip does not answer either: at this rate nothing will.
+    """
     try:
-        return int(esp.flash_id(cache=False)) & 0xFF
+        with writes_together(esp):
+            return int(esp.flash_id(cache=False)) & 0xFF
     except FatalError:
+        esp.read_reg(esp.CHIP_DETECT_MAGIC_REG_ADDR, timeout=_PROBE_S)
+        note("the short way to ask the flash failed, took esptool's own")
         return None
 
 
@@ -255,6 +332,15 @@ def _no_dump(_: object) -> str:
     return ""
 
 
+_ordinary_reader: Final = loader.slip_reader
+
+
+def _reader(port: Source, trace: Callable[[str], None]) -> Iterator[bytes]:
+    """What every loader object reads its packets with."""
+    return packets(port, lambda source: _ordinary_reader(source, trace))
+
+
 log.set_logger(_Silence())
 reset.ResetStrategy.print_once = log.warning  # was bound to the former log while esptool loaded
 loader.HexFormatter.__str__ = _no_dump
+loader.slip_reader = _reader

@@ -10,7 +10,14 @@ from typing import Any, Final, TypeVar
 from eol_inject import chips
 from eol_inject.device.esp_errors import CHIP_ERRORS, slower_may_help
 from eol_inject.device.esp_guard import Facts, read_facts, require_same
-from eol_inject.device.esp_lib import change_baud, cmds, connect, flash_bytes, pulse_reset
+from eol_inject.device.esp_lib import (
+    change_baud,
+    cmds,
+    connect,
+    flash_bytes,
+    pulse_reset,
+    run_stub,
+)
 from eol_inject.device.line import Line
 from eol_inject.device.spec import DeviceSpec
 from eol_inject.errors import StationError, UnitError
@@ -24,8 +31,8 @@ SAFE_BAUD: Final = LADDER[-1]
 _FAST_ATTEMPTS: Final = 2
 """Sync attempts at a rate that not every unit syncs at, before the safe one is tried."""
 
-_PROBE_S: Final = 0.5
-"""A register is read within microseconds; a garbled answer would be waited for 3 s."""
+NOT_STARTED: Final = "Failed to start stub flasher"
+"""How esptool says that all of the stub was taken, and then nothing came of it."""
 
 Answer = TypeVar("Answer")
 
@@ -53,12 +60,14 @@ class Link:
         self._with_flash = False
         self._use_stub = True
         self._stub_failed = False
-        self._first = spec.first_baud if paced else SAFE_BAUD
-        """Rate of the next sync."""
+        self._first = min(spec.first_baud, spec.baud) if paced else SAFE_BAUD
+        """Rate of the next sync: no faster than what the profile trusts the wire with."""
         self._bauds = _ladder(spec) if paced else (SAFE_BAUD,)
         self.facts: Facts | None = None
         self.flash_size = 0
         """Bytes; 0 until the flash was asked."""
+        self.proved: dict[tuple[int, int], str] = {}
+        """(address, size) → MD5 that the chip gave of what it wrote there, while it stays."""
         self.pace = self._first
         """Bits per second that transfers last had."""
 
@@ -71,6 +80,7 @@ class Link:
         """Forget the connection: the next use begins with a reset."""
         self._esp = None
         self._with_flash = False
+        self.proved.clear()
 
     def rom(self) -> Facts:
         """What the chip tells by its ROM, with a loader that answers."""
@@ -105,7 +115,7 @@ class Link:
         while not self._with_flash:
             facts = self.facts if self._esp is not None and self.facts is not None else self.rom()
             facts.security.refuse_if_secured(self._spec.security)
-            self._start_stub()
+            self._start_stub(facts)
             try:
                 self._speed_up()
             except CHIP_ERRORS as error:
@@ -166,31 +176,38 @@ class Link:
         self._log(f"{esp.CHIP_NAME} answers at {baud} baud")
         return esp
 
-    def _start_stub(self) -> None:
-        """Send the stub; should it not start, once more, or do with the ROM loader alone.
-
-        The ESP8266 cannot do without: its ROM neither reads flash nor hashes it.
-        """
+    def _start_stub(self, facts: Facts) -> None:
+        """Send the stub; should it not arrive, slower; should it not start, see below."""
         if self._esp.IS_STUB or not self._use_stub:
             return
         try:
-            self._esp = cmds.run_stub(self._esp)
+            self._esp = run_stub(self._esp, signed=facts.security.secure_boot)
             if not self._esp.IS_STUB:
                 # too new a chip for it, or one that takes none with secure boot: esptool knows
                 self._use_stub = False
                 self._note("this chip takes no stub, used the ROM loader")
             return
-        except CHIP_ERRORS:
+        except CHIP_ERRORS as error:
+            rate, arrived = self._line.baudrate, NOT_STARTED in str(error)
             self.drop()
             self._first = SAFE_BAUD
+        if arrived or rate <= SAFE_BAUD:
+            self._without_stub()
+        else:
+            self._note(f"the stub did not arrive at {rate} baud, tried {SAFE_BAUD}")
+        self._start_stub(self.rom())
+
+    def _without_stub(self) -> None:
+        """Send it once more, or do with the ROM loader alone.
+
+        The ESP8266 cannot do without: its ROM neither reads flash nor hashes it.
+        """
         if self._stub_failed:
             raise StationError("device.stub_failed", chip=self._spec.chip)
         self._stub_failed = True
         self._use_stub = self._spec.chip == "esp8266"
         again = "sent it again" if self._use_stub else "used the ROM loader"
         self._note(f"the stub did not start, {again}")
-        self.rom()
-        self._start_stub()
 
     def _speed_up(self) -> None:
         """Change the baud rate, attach the flash and learn its size."""
@@ -199,10 +216,9 @@ class Link:
         esp.WRITE_FLASH_ATTEMPTS = 1
         if self._bauds[0] > self._line.baudrate:
             change_baud(esp, self._line, self._bauds[0])
-            esp.read_reg(esp.CHIP_DETECT_MAGIC_REG_ADDR, timeout=_PROBE_S)
         self.pace = self._line.baudrate
         expected = self._spec.flash_size or chips.CHIPS[self._spec.chip].default_flash
-        self.flash_size = self._checked(flash_bytes(esp, expected))
+        self.flash_size = self._checked(flash_bytes(esp, expected, self._note))
         esp.flash_set_parameters(self.flash_size)
         self._with_flash = True
         self._log(f"{self.flash_size} bytes of flash at {self.pace} baud")
@@ -226,5 +242,4 @@ class Link:
 
 def _ladder(spec: DeviceSpec) -> tuple[int, ...]:
     """The profile's rate and slower ones, down to the one that always works."""
-    top = max(spec.baud, spec.first_baud)
-    return (top, *(rate for rate in LADDER if rate < top))
+    return (spec.baud, *(rate for rate in LADDER if rate < spec.baud))

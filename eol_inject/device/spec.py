@@ -26,10 +26,10 @@ class DeviceSpec(Spec):
     )
     baud: int = Field(921600, ge=9600, le=4_000_000, description="Baud rate for transfers")
     first_baud: int = Field(
-        460800,
+        921600,
         ge=9600,
         le=921600,
-        description="Baud rate of the first sync; where it fails, 115200 is tried then",
+        description="Baud rate of the first sync, at most `baud`; where it fails, 115200 is tried",
     )
     flash_size: int | None = Field(None, gt=0, description="Bytes the flash must have")
     before: Literal["default-reset", "usb-reset", "no-reset"] = Field(

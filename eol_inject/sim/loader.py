@@ -216,6 +216,7 @@ class Loader:
     def _mem_begin(self, data: bytes, _check: int) -> Answer:
         size, _blocks, _block, address = unpack("<IIII", data)
         self._ram.append((address, size))
+        self._stay.phase = Phase.STUB  # the bytes that follow are already its
         return Answer()
 
     def _mem_data(self, data: bytes, check: int) -> Answer:

@@ -257,6 +257,7 @@ class Machine:
     def send(self, data: bytes, at: float) -> None:
         """Bytes from the chip, not before ``at``, at the chip's rate."""
         phase = self._loader.phase if self._loader else None
+        takes_s = 10 * len(data) / self.baud  # whatever the other side makes of it
         if self.mode is Mode.LOADER:
             data = self.faults.noise(phase, data, self.baud)
         if not self._rates_match():
@@ -266,7 +267,7 @@ class Machine:
             return
         era = self._era
         begin = max(at, self._tx_free, self._outside.now())
-        self._tx_free = begin + 10 * len(data) / self.baud
+        self._tx_free = begin + takes_s
         out = self._tx_free + self.timing.round_trip_s
         self._outside.call_at(out, lambda: self._bridge(data, era))
 

@@ -2,7 +2,9 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from typing import Self
 
 from eol_inject import verify
 from eol_inject.chips import SECTOR
@@ -22,6 +24,24 @@ _TABLE_SIZE = 0xC00
 
 
 @dataclass(frozen=True, slots=True)
+class Stretch:
+    """Flash that is the same in every unit, and its MD5, made once."""
+
+    address: int
+    data: bytes = field(repr=False)
+    md5: str
+
+    @classmethod
+    def of(cls, address: int, data: bytes) -> Self:
+        """Of these bytes."""
+        return cls(address, data, _md5(data))
+
+    def holds(self, address: int, size: int) -> bool:
+        """Whether these bytes lie inside of it."""
+        return self.address <= address and address + size <= self.address + len(self.data)
+
+
+@dataclass(frozen=True)  # without slots: what all units have in common is made at the first one
 class Product:
     """What a run flashes, and who knows the tokens."""
 
@@ -30,6 +50,23 @@ class Product:
     firmware: Firmware
     where: Where
     """Where the unit's token can be, for verify's readers."""
+
+    @cached_property
+    def golden(self) -> tuple[Stretch, ...]:
+        """The application around what a token changes."""
+        files = self.firmware
+        return tuple(Stretch.of(span.address, files.golden_bytes(span)) for span in files.rest)
+
+    @cached_property
+    def parts(self) -> tuple[Stretch, ...]:
+        """The files beside the application."""
+        return tuple(Stretch.of(address, data) for address, data in self.firmware.parts)
+
+    @cached_property
+    def blank(self) -> tuple[tuple[int, int], ...]:
+        """(address, size) of what a unit that never ran has erased."""
+        rows = self.firmware.golden.partitions
+        return tuple((row.address, row.size) for row in rows if row.is_nvs or row.is_choice)
 
 
 class Thrifty:
@@ -40,41 +77,63 @@ class Thrifty:
     before or after a write, never across one.
     """
 
-    def __init__(self, device: Device, known: Sequence[tuple[int, bytes]] = ()) -> None:
+    def __init__(
+        self,
+        device: Device,
+        known: Sequence[Stretch] = (),
+        blank: Sequence[tuple[int, int]] = (),
+    ) -> None:
+        """``blank``: (address, size) of whole sectors that are asked about together."""
         self._device = device
         self._known = known
+        self._blank = blank
         self._seen: dict[tuple[int, int], bool] = {}
 
     def read(self, address: int, size: int) -> bytes:
         """As a ``verify.Reader``."""
-        for start, data in self._known:
-            inside = start <= address and address + size <= start + len(data)
-            if inside and self.stands(start, data):
-                return data[address - start : address - start + size]
+        for known in self._known:
+            if known.holds(address, size) and self.stands(known):
+                return known.data[address - known.address :][:size]
         first = address - address % SECTOR
         last = -(-(address + size) // SECTOR) * SECTOR
-        if all(self.stands(at, _ERASED) for at in range(first, last, SECTOR)):
+        if all(self._is_erased(at) for at in range(first, last, SECTOR)):
             return b"\xff" * size
         return self._device.read(address, size)
 
-    def stands(self, address: int, data: bytes) -> bool:
-        """Whether ``data`` is there, by the chip's word; asked once."""
-        key = (address, len(data))
+    def stands(self, known: Stretch) -> bool:
+        """Whether it is there, by the chip's word; asked once."""
+        return self._is(known.address, len(known.data), known.md5)
+
+    def _is_erased(self, sector: int) -> bool:
+        """Whether the sector is, by itself or with all that is usually erased with it."""
+        for address, size in self._blank:
+            inside = address <= sector and sector + SECTOR <= address + size
+            if inside and self._is(address, size, _erased(size)):
+                return True
+        return self._is(sector, SECTOR, _erased(SECTOR))
+
+    def _is(self, address: int, size: int, md5: str) -> bool:
+        key = (address, size)
         if key not in self._seen:
-            ours = hashlib.md5(data, usedforsecurity=False).hexdigest()
-            self._seen[key] = self._device.md5(address, len(data)).lower() == ours
+            self._seen[key] = self._device.md5(address, size).lower() == md5
         return self._seen[key]
 
 
-_ERASED = b"\xff" * SECTOR
+def _md5(data: bytes) -> str:
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
+
+
+@lru_cache(maxsize=16)
+def _erased(size: int) -> str:
+    """MD5 of so much erased flash."""
+    return _md5(b"\xff" * size)
 
 
 def before_write(product: Product, device: Device) -> Thrifty:
     """The unit's flash as it came; for `inject` its application is held to be the golden one."""
-    files = product.firmware
-    golden = [(span.address, files.golden_bytes(span)) for span in files.rest]
     injecting = product.profile.spec.device.mode == "inject"
-    return Thrifty(device, (*files.parts, *(golden if injecting else ())))
+    known = (*product.parts, *(product.golden if injecting else ()))
+    return Thrifty(device, known, product.blank)
 
 
 def inspect(product: Product, flash: Thrifty, identity: Identity) -> Findings:
@@ -122,9 +181,9 @@ def prove_golden(product: Product, flash: Thrifty) -> None:
 
     Raises ``UnitError("verify.not_golden")`` with the first stretch that differs.
     """
-    for span in product.firmware.rest:
-        if not flash.stands(span.address, product.firmware.golden_bytes(span)):
-            raise UnitError("verify.not_golden", address=f"{span.address:#x}", size=span.size)
+    for span in product.golden:
+        if not flash.stands(span):
+            raise UnitError("verify.not_golden", address=f"{span.address:#x}", size=len(span.data))
 
 
 def kept(product: Product, device: Device, state: str, going_on: Next) -> dict[str, bytes]:
@@ -180,13 +239,13 @@ def read_back(
     ``verify.boots_elsewhere``, ``verify.region_differs``, ``verify.seal_broken``.
     """
     files, unit = product.firmware, str(identity.unit)
-    wire = _Sectors(device, files.changed, files.parts)
+    wire = _Sectors(device, files.changed, Thrifty(device, product.parts, product.blank))
     for address, data in expected.items():
         if wire(address, SECTOR) != data:
             raise UnitError("verify.sector_differs", unit=unit, address=f"{address:#x}")
     reader = verify.ComposedReader(
         wire,
-        [verify.prove(device.md5, s.address, files.golden_bytes(s)) for s in files.rest],
+        [verify.prove(device.md5, s.address, s.data, digest=s.md5) for s in product.golden],
         changed=[(address, SECTOR) for address in files.changed],
     )
     findings = verify.inspect(reader, product.where, flash_size=identity.flash_size)
@@ -229,10 +288,8 @@ def _region_bytes(product: Product, reader: verify.Reader) -> bytes:
 class _Sectors:
     """The device's reads, with the changed sectors read whole, once, over the wire."""
 
-    def __init__(
-        self, device: Device, addresses: tuple[int, ...], known: Sequence[tuple[int, bytes]]
-    ) -> None:
-        self._rest = Thrifty(device, known)
+    def __init__(self, device: Device, addresses: tuple[int, ...], rest: Thrifty) -> None:
+        self._rest = rest
         self._sectors = {address: device.read(address, SECTOR) for address in addresses}
 
     def __call__(self, address: int, size: int) -> bytes:

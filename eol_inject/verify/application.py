@@ -168,8 +168,10 @@ def _check(flash: Flash, app: Application) -> Seal:
     checksum, stored = _CHECKSUM_SEED, 0
     sha, crc = hashlib.sha256(), 0
     for at, chunk in _chunks(flash, app.address, app.checksum_at + 1):
-        sha.update(chunk)
-        crc = zlib.crc32(chunk, crc)
+        if app.hashed:
+            sha.update(chunk)
+        elif app.version2:
+            crc = zlib.crc32(chunk, crc)
         for segment in app.segments:
             if segment.summed:
                 checksum ^= _xor(chunk[max(0, segment.address - at) : max(0, segment.end - at)])

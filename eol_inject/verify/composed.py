@@ -30,13 +30,13 @@ class Proved:
         return self.address + len(self.data)
 
 
-def prove(md5: Md5, address: int, data: bytes) -> Proved:
+def prove(md5: Md5, address: int, data: bytes, *, digest: str | None = None) -> Proved:
     """Ask the chip for the MD5 of this stretch, and have it served from ``data`` from now on.
 
-    Ask after the last write, or the proof is of another flash. Raises
-    ``UnitError("verify.md5_mismatch")``.
+    ``digest``: the MD5 of ``data``, where the caller has made it for an earlier unit. Ask after the
+    last write, or the proof is of another flash. Raises ``UnitError("verify.md5_mismatch")``.
     """
-    ours = hashlib.md5(data, usedforsecurity=False).hexdigest()
+    ours = digest or hashlib.md5(data, usedforsecurity=False).hexdigest()
     if md5(address, len(data)).strip().lower() != ours:
         raise UnitError("verify.md5_mismatch", address=f"0x{address:X}", size=len(data))
     return Proved(address, bytes(data))

@@ -9,7 +9,7 @@ import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
+from functools import lru_cache, reduce
 from operator import xor
 from typing import Final
 
@@ -49,10 +49,11 @@ def against_golden(
     return tuple(_faults(reference, _unit(read, golden, where, changed), where.app_address))
 
 
+@lru_cache(maxsize=4)  # the same for every unit of a run
 def _reference(golden: bytes, where: Where) -> _Reference | None:
     """None where golden is no application, or its digest contradicts our reading of it."""
     start, end = where.app_address, where.app_address + len(golden)
-    flash = Flash(lambda at, size: golden[at - start :][:size], end)
+    flash = Flash(lambda at, size: golden[at - start : at - start + size], end)
     app = read_application(flash, start, end, where)
     if app is None or not app.whole or not app.segments or where.hint is None or not where.size:
         return None
@@ -65,7 +66,7 @@ def _reference(golden: bytes, where: Where) -> _Reference | None:
     return _Reference(golden, slice(where.hint, where.hint + where.size), summed, tail, digest)
 
 
-def _faults(reference: _Reference, unit: bytes, address: int) -> Iterator[str]:
+def _faults(reference: _Reference, unit: bytearray, address: int) -> Iterator[str]:
     golden, region, tail = reference.data, reference.region, reference.tail
     stray = _first_difference(reference, unit)
     if stray is not None:
@@ -76,11 +77,13 @@ def _faults(reference: _Reference, unit: bytes, address: int) -> Iterator[str]:
     if unit[tail] != follows:
         yield "the checksum does not follow from the golden image's"
     stored = unit[tail + 1 :][: reference.digest]
-    if reference.digest and _digest(unit[: tail + 1], reference.digest) != stored:
+    if reference.digest and _digest(memoryview(unit)[: tail + 1], reference.digest) != stored:
         yield "the digest is not that of the bytes before it"
 
 
-def _unit(read: Reader, golden: bytes, where: Where, changed: Sequence[tuple[int, int]]) -> bytes:
+def _unit(
+    read: Reader, golden: bytes, where: Where, changed: Sequence[tuple[int, int]]
+) -> bytearray:
     """Golden's bytes with the changed stretches from the unit."""
     unit = bytearray(golden)
     for address, size in changed:
@@ -88,10 +91,10 @@ def _unit(read: Reader, golden: bytes, where: Where, changed: Sequence[tuple[int
         stop = min(address + size - where.app_address, len(golden))
         if start < stop:
             unit[start:stop] = read(where.app_address + start, stop - start)
-    return bytes(unit)
+    return unit
 
 
-def _first_difference(reference: _Reference, unit: bytes) -> int | None:
+def _first_difference(reference: _Reference, unit: bytearray) -> int | None:
     """Offset of the first byte that differs outside of region, checksum and digest."""
     masked, golden = bytearray(unit), reference.data
     tail = slice(reference.tail, reference.tail + 1 + reference.digest)
@@ -104,7 +107,7 @@ def _first_difference(reference: _Reference, unit: bytes) -> int | None:
     )
 
 
-def _digest(data: bytes, size: int) -> bytes:
+def _digest(data: bytes | memoryview, size: int) -> bytes:
     if size == _CRC:
         crc = zlib.crc32(data)
         return struct.pack("<I", ~crc & 0xFFFFFFFF if crc >> 31 else crc + 1)

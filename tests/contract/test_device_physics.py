@@ -149,10 +149,18 @@ def test_a_chip_that_never_answers_ends_with_what_hands_can_do(unit: Maker) -> N
 
 def test_a_fast_first_baud_rate_falls_back_to_the_safe_one(unit: Maker) -> None:
     """Recorded, so that the profile can be corrected."""
-    with unit().open(first_baud=460800) as device:
-        assert device.identify().notes == ()
-    with unit(faults=("flip@sync=0.5,above=200000",)).open(first_baud=460800) as device:
-        assert device.identify().notes == ("no sync at 460800 baud, tried 115200",)
+    for rate in (460800, 921600):
+        with unit().open(first_baud=rate) as device:
+            assert device.identify().notes == ()
+        with unit(faults=("flip@sync=0.5,above=200000",)).open(first_baud=rate) as device:
+            assert device.identify().notes == (f"no sync at {rate} baud, tried 115200",)
+
+
+def test_nothing_is_said_faster_than_the_profile_allows(unit: Maker) -> None:
+    """A wire that bears no more is not tried with more, not even for the first sync."""
+    with unit(faults=("flip=0.5,above=230401",)).open(baud=230400) as device:
+        identity = device.identify()
+        assert (identity.baud, identity.notes) == (230400, ())
 
 
 # ── stub ────────────────────────────────────────────────────────────────────────────────────────
@@ -170,6 +178,18 @@ def test_without_the_stub_the_rom_loader_does_it_once_and_says_so(unit: Maker, c
         assert device.read(peer.scratch, 100) == sector(1)[:100]
         device.erase(identity.unit, peer.scratch, SECTOR)
     assert manage.peek(peer.url, peer.scratch, 2 * SECTOR) == BLANK + noise(1)
+
+
+@pytest.mark.parametrize("chip", ["esp32", "esp32c3", "esp8266"])
+def test_a_stub_that_is_damaged_on_its_way_is_sent_slower(unit: Maker, chip: str) -> None:
+    """The loader bore the rate for short questions only; the stub itself bears it."""
+    peer = unit(chip, faults=("flip@stub=0.001,x1,above=460800",))
+    with peer.open() as device:
+        identity = device.identify()
+        assert identity.notes == ("the stub did not arrive at 921600 baud, tried 115200",)
+        assert identity.baud == 921600
+        device.write(identity.unit, [(peer.scratch, noise(1))])
+        assert device.read(peer.scratch, SECTOR) == noise(1)
 
 
 def test_an_esp8266_gets_its_stub_once_more(unit: Maker) -> None:
@@ -213,6 +233,23 @@ def test_the_slowest_rate_has_nothing_below_it(unit: Maker) -> None:
     with unit(faults=("flip@read=0.01",)).open(baud=230400) as device:
         device.identify()
         fails(lambda: device.read(0, 16 * SECTOR), "device.garbled")
+
+
+# ── what was proved ─────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_sector_read_back_is_what_was_written_last(unit: Maker) -> None:
+    """What the chip proved of an earlier write, or in an earlier session, says nothing of it."""
+    peer = unit()
+    with peer.open() as device:
+        known = device.identify().unit
+        device.write(known, [(peer.scratch, noise(1)), (peer.scratch + SECTOR, noise(2))])
+        device.write(known, [(peer.scratch, noise(3))])
+        assert device.read(peer.scratch, 2 * SECTOR) == noise(3) + noise(2)
+        device.erase(known, peer.scratch, SECTOR)
+        assert device.read(peer.scratch, SECTOR) == BLANK
+        manage.poke(peer.url, peer.scratch + SECTOR, noise(4))
+        assert device.read(peer.scratch + SECTOR, SECTOR) == noise(4)
 
 
 # ── faults inside a write ───────────────────────────────────────────────────────────────────────

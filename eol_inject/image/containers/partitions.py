@@ -54,6 +54,11 @@ class Partition:
         return (self.type, self.subtype) == (_DATA, 0x00)
 
     @property
+    def is_nvs(self) -> bool:
+        """Whether it is a store of named values."""
+        return (self.type, self.subtype) == (_DATA, 0x02)
+
+    @property
     def is_decrypted(self) -> bool:
         """Whether ESP-IDF decrypts what it reads there, on a chip with flash encryption: the flag,
         and the kinds that ``esp_partition`` takes for encrypted by themselves."""

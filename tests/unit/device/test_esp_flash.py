@@ -51,6 +51,17 @@ def test_a_damaged_hash_alone_does_not_refuse_what_was_read() -> None:
     assert esp_flash.read(loader, 0, SECTOR, None) == HERE
 
 
+def test_what_the_chip_proved_when_it_wrote_is_not_asked_again() -> None:
+    """Other bytes than those are asked about as ever."""
+    proved = hashlib.md5(HERE, usedforsecurity=False).hexdigest()
+    loader = Loader(HERE)
+    assert esp_flash.read(loader, 0, SECTOR, None, proved=proved) == HERE
+    assert loader.asked == 0
+    assert esp_flash.read(Loader(THERE), 0, SECTOR, None, proved=proved) == THERE
+    with pytest.raises(ReadingsDifferError):
+        esp_flash.read(Loader(HERE, reads=[THERE]), 0, SECTOR, None, proved=proved)
+
+
 def test_a_damaged_hash_does_not_fail_a_good_unit() -> None:
     """The chip is asked again before it is judged."""
     loader = Loader(HERE)

@@ -30,15 +30,19 @@ class Loader:
         self.info = info
         self.efuses = (False, 0)
         self.locked = 0
+        self.reports = 0
 
     def read_mac(self, kind: str) -> tuple[int, ...]:
         assert kind == "BASE_MAC"
         return tuple(next(self.macs))
 
     def get_security_info(self, cache: bool = True) -> dict[str, Any]:
-        assert not cache
+        self.reports += not cache
         count, signed = self.info
         return {"flash_crypt_cnt": count, "parsed_flags": {"SECURE_BOOT_EN": signed}}
+
+    def read_reg(self, address: int, timeout: float = 3) -> int:
+        raise NotImplementedError
 
     def get_flash_encryption_enabled(self) -> bool:
         return self.efuses[0]
@@ -80,6 +84,16 @@ def test_one_damaged_answer_does_not_make_the_unit_another() -> None:
     with pytest.raises(StationError) as caught:
         require_same(Loader(OTHER), UNIT)
     assert caught.value.params == {"was": "a0:76:4e:51:00:05", "now": "a0:76:4e:51:00:ff"}
+
+
+def test_the_report_that_named_the_chip_is_not_asked_for_again() -> None:
+    """Its second witness are the registers; where either says something, both are asked anew."""
+    loader = Loader(MAC)
+    read_facts(loader, expected="esp32c3")
+    assert loader.reports == 0
+    loader.info = (0, True)
+    assert read_facts(loader, expected="esp32c3").security.secure_boot
+    assert loader.reports >= 1
 
 
 @pytest.mark.parametrize("count", [0, 3, 5, 6])

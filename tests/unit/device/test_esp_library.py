@@ -1,13 +1,16 @@
 """esptool as we load it: settings pinned, silent, no dumps, no keyword it would ignore."""
 
 import inspect
+import struct
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from eol_inject.device import esp_flash, esp_lib
+from eol_inject.device.esp_link import NOT_STARTED
 from eol_inject.errors import StationError
 from tests.support.source import ROOT
 
@@ -120,10 +123,11 @@ def test_esptool_still_reconnects_inside_a_write_unless_told_not_to() -> None:
 
 
 def test_the_words_we_listen_for_are_still_esptools() -> None:
-    """A hash that differs, and a port without lines, have no type of their own."""
+    """A hash that differs, a port without lines and a silent stub have no type of their own."""
     for piece in esp_flash._HASH_DIFFERS:
         assert piece in inspect.getsource(esp_lib.cmds.write_flash)
     assert "Chip was NOT reset" in inspect.getsource(esp_lib.reset)
+    assert NOT_STARTED in inspect.getsource(esp_lib.loader)
 
 
 def test_tracing_is_off_by_default() -> None:
@@ -140,3 +144,103 @@ def test_a_value_counts_when_two_readings_agree() -> None:
     changing = iter([1, 2, 3])
     with pytest.raises(esp_lib.ReadingsDifferError):
         esp_lib.agreed(lambda: next(changing))
+
+
+class Registers(dict[int, int]):
+    """What esptool asks of a loader to reach a register; keeps what went over the wire."""
+
+    ESP_CMDS = esp_lib.loader.ESPLoader.ESP_CMDS
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wire: list[tuple[int, bytes]] = []
+        self.refuses: set[int] = set()
+
+    def check_command(
+        self, _words: str, op: int, data: bytes = b"", *, timeout: float = 3
+    ) -> int | None:
+        self.wire.append((op, data))
+        if op in self.refuses:
+            raise esp_lib.FatalError("Failed to write target memory (result was C000)")
+        if op == self.ESP_CMDS["READ_REG"]:
+            return self.get(struct.unpack("<I", data)[0], 0)
+        for address, value, mask, _ in struct.iter_unpack("<IIII", data):
+            self[address] = self.get(address, 0) & ~mask | value & mask
+        return None
+
+    def read_reg(self, address: int, timeout: float = 3) -> int | None:
+        return self.check_command("", self.ESP_CMDS["READ_REG"], struct.pack("<I", address))
+
+    def write_reg(self, address: int, value: int) -> None:
+        raise NotImplementedError
+
+
+def test_register_writes_go_out_together_and_before_the_next_read() -> None:
+    """In their order: the flash is asked by registers, and each command is a round trip."""
+    esp = Registers()
+    with esp_lib.writes_together(esp):
+        esp.write_reg(1, 10)
+        esp.write_reg(2, 20)
+        esp.write_reg(1, 11)
+        assert esp.wire == []
+        assert esp.read_reg(1) == 11
+        esp.write_reg(3, 30)
+    assert (esp[2], esp[3]) == (20, 30)
+    assert [len(data) for _, data in esp.wire] == [48, 4, 16]
+    with pytest.raises(NotImplementedError):
+        esp.write_reg(1, 12)
+
+
+def test_a_word_that_never_changes_is_read_once() -> None:
+    """For the length of one question, and no longer."""
+    esp = Registers()
+    with esp_lib.each_word_once(esp):
+        assert (esp.read_reg(1), esp.read_reg(1), esp.read_reg(2)) == (0, 0, 0)
+    esp.read_reg(1)
+    assert [data[0] for _, data in esp.wire] == [1, 2, 1]
+
+
+def test_a_chip_that_refuses_several_writes_at_once_is_asked_esptools_own_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Recorded; a chip that does not answer at all is not taken for one."""
+
+    class Stub(Registers):
+        IS_STUB = True
+        CHIP_DETECT_MAGIC_REG_ADDR = 0x40001000
+
+        def flash_id(self, cache: bool = True) -> int:
+            if not cache:
+                self.write_reg(1, 1)
+                self.write_reg(2, 2)
+                self.read_reg(1)
+            return 0x1640EF
+
+    attached: list[Any] = []
+    monkeypatch.setattr(esp_lib.cmds, "attach_flash", attached.append)
+    monkeypatch.setattr(esp_lib.cmds, "detect_flash_size", lambda _: "4MB")
+    notes: list[str] = []
+    esp = Stub()
+    assert esp_lib.flash_bytes(esp, 4 << 20, notes.append) == 4 << 20
+    assert (attached, notes) == ([], [])
+    esp.refuses = {esp.ESP_CMDS["WRITE_REG"]}
+    assert esp_lib.flash_bytes(esp, 4 << 20, notes.append) == 4 << 20
+    assert attached == [esp]
+    assert notes == ["the short way to ask the flash failed, took esptool's own"]
+    esp.refuses |= {esp.ESP_CMDS["READ_REG"]}
+    with pytest.raises(esp_lib.FatalError):
+        esp_lib.flash_bytes(esp, 4 << 20, notes.append)
+
+
+def test_secure_boot_is_looked_for_again_only_where_it_was_seen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """esptool decides by it how, and whether, a stub is started."""
+
+    class Rom:
+        def get_secure_boot_enabled(self) -> int:
+            return 1 << 20
+
+    monkeypatch.setattr(esp_lib.cmds, "run_stub", lambda esp: esp.get_secure_boot_enabled())
+    assert esp_lib.run_stub(Rom(), signed=True) == 1 << 20
+    assert esp_lib.run_stub(Rom(), signed=False) is False
