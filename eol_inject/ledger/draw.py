@@ -50,11 +50,18 @@ class Wanted:
 
 
 def next_token(*, any_organization: bool) -> sa.UpdateBase:
-    """Take the next unbound token of product ``p`` and lot ``l``, and organization ``o``."""
+    """Take the next unbound token of product ``p`` and lot ``l``, and organization ``o``.
+
+    Asked for as a range of rows, in the order of the pool's own index: with ``=`` a server that
+    knows its tables walks the primary key instead, past every token that was ever taken
+    (measured: 45 ms after 50,000 of them; 0.05 ms this way).
+    """
+    place = sa.tuple_(token.c.product, token.c.lot)
+    wanted = sa.tuple_(sa.bindparam("p", type_=sa.Text()), sa.bindparam("l", type_=sa.Text()))
     pick = (
         sa.select(token.c.id)
-        .where(_FREE, token.c.product == sa.bindparam("p"), token.c.lot == sa.bindparam("l"))
-        .order_by(token.c.id)
+        .where(_FREE, place >= wanted, place <= wanted)
+        .order_by(token.c.product, token.c.lot, token.c.id)
         .limit(sa.literal_column("1"))
         .with_for_update(skip_locked=True)
     )
