@@ -122,6 +122,23 @@ def append(conn: sa.Connection, setup: Setup, entry: Entry, *, after: Head | Non
     return Head(before.seq + 1, digest)
 
 
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """What ``digest_of`` hashes after the previous hash, for a server that fills the gaps in."""
+
+    upto_seq: str
+    upto_token: str
+    rest: str
+    """After ``token,assignment``."""
+
+
+def pieces_of(station: str, at: str, entry: Entry) -> Pieces:
+    """The text of an event whose sequence, token and assignment only the server knows yet."""
+    known = (at, entry.act, entry.operator, entry.unit)
+    rest = (entry.attempt, entry.source, entry.target, entry.reason, to_json(entry.facts))
+    return Pieces(f"{_text((station,))[:-1]},", f",{_text(known)[1:-1]},", f",{_text(rest)[1:]}")
+
+
 def digest_of_row(values: Mapping[str, object]) -> str:
     """SHA-256 over a row's columns by name, 32 hex digits of it: for the event that tells of it."""
     text = json.dumps(sorted(values.items()), ensure_ascii=False, separators=(",", ":"))
@@ -130,8 +147,11 @@ def digest_of_row(values: Mapping[str, object]) -> str:
 
 def digest_of(previous: bytes, values: tuple[str | int | None, ...]) -> bytes:
     """SHA-256 over the previous hash and the row's columns as one JSON array."""
-    text = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(previous + text.encode()).digest()
+    return hashlib.sha256(previous + _text(values).encode()).digest()
+
+
+def _text(values: tuple[str | int | None, ...]) -> str:
+    return json.dumps(values, ensure_ascii=False, separators=(",", ":"))
 
 
 def to_json(values: Mapping[str, Param]) -> str:
