@@ -87,8 +87,10 @@ class PostgresqlDatabase(Database):
         )
         super().__init__(engine, url.set(password=None).render_as_string())
         self._sleep = sleep
-        # The same pool; each statement is a transaction of its own, and one round trip.
+        # Of the same pool; each statement is a transaction of its own, and one round trip. Kept
+        # here when idle: what the pool does around a statement costs the station as much as it.
         self._single: Final = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._idle: Final[list[sa.Connection]] = []
 
     def write(self, work: Callable[[sa.Connection], T]) -> T:
         """As ``Database.write``; slots run side by side, the server's row locks keep them apart."""
@@ -115,13 +117,30 @@ class PostgresqlDatabase(Database):
             if not _may_pass(error):
                 raise self.translate(error) from None
             if _lost(error):
-                self.engine.dispose()
+                self._forget()
             return None
 
     def _alone(self, statement: Prepared, values: Mapping[str, Any]) -> Found | None:
-        with self._single.connect() as conn:
+        with ExitStack() as failing:
+            try:
+                conn = self._idle.pop()
+            except IndexError:
+                conn = self._single.connect()
+            failing.callback(conn.close)
             found: Found | None = statement.first(conn, values)
-            return found
+            failing.pop_all()
+        self._idle.append(conn)
+        return found
+
+    def close(self) -> None:
+        """As ``Database.close``."""
+        self._forget()
+
+    def _forget(self) -> None:
+        """Every connection that nobody uses just now."""
+        while self._idle:
+            self._idle.pop().close()
+        self.engine.dispose()
 
     def _attempt(self, work: Callable[[sa.Connection], T]) -> T:
         with self.engine.begin() as conn:
@@ -141,7 +160,7 @@ class PostgresqlDatabase(Database):
                 if not _may_pass(error):
                     raise self.translate(error) from None
                 if _lost(error):
-                    self.engine.dispose()
+                    self._forget()
                 self._sleep(pause)
         with self.translated():
             return run()
