@@ -80,6 +80,7 @@ class Ledger:
 
     def __init__(self, setup: Setup) -> None:
         self._setup: Final = setup
+        self._rehearsed = False
 
     @property
     def info(self) -> Info:
@@ -107,8 +108,11 @@ class Ledger:
         setup = self._setup
         wanted = Holding(0, 0, setup.unique(), slot, operator, traceability.port)
         if setup.db.shared:
-            from eol_inject.ledger import begin_trip
+            from eol_inject.ledger import begin_trip, one_trip
 
+            if not self._rehearsed:
+                one_trip.rehearse(setup)
+                self._rehearsed = True
             begun = begin_trip.begin(setup, unit, wanted, traceability)
             if begun is not None:
                 return Cycle(setup, *begun, role)
