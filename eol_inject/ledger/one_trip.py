@@ -1,10 +1,13 @@
-"""What a cycle needs of a server, in one statement each: a round trip costs more than its work.
+"""A reservation on a server, in one statement: a round trip costs more than its work.
 
 A pool's answer to many stations at once is bound by the number of statements, so what happens to
-nearly every unit is done by one that is a transaction of its own. Each does everything or nothing,
+nearly every unit is done by one that is a transaction of its own. It does everything or nothing,
 by the same rules as ``cycle`` does it in steps; where it does nothing, the steps find out why. The
 chain is not locked for it: two events that follow the same one are one too many for the index
 ``event_chain``, and the second goes by steps.
+
+Measured, 32 processes on two cores, CPU time of station and server: 1.1 and 0.9 ms a reservation
+in four statements, a beginning and a commit; 0.45 and 0.6 ms this way.
 """
 
 from collections.abc import Mapping

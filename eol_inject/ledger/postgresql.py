@@ -32,6 +32,9 @@ _OPTIONS: Final = (
     "-c lock_timeout=30s -c idle_in_transaction_session_timeout=120s"
     " -c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c jit=off"
 )
+_KEPT: Final = 2
+"""Connections that are kept out of the pool for single statements: it must not run dry by them."""
+
 _ALL: Final = "SET LOCAL enable_seqscan = on"
 _PAUSES_S: Final = (0.05, 0.2, 0.5, 1.0, 2.0)
 """Between the tries: about four seconds, a server's restart."""
@@ -128,8 +131,9 @@ class PostgresqlDatabase(Database):
                 conn = self._single.connect()
             failing.callback(conn.close)
             found: Found | None = statement.first(conn, values)
-            failing.pop_all()
-        self._idle.append(conn)
+            if len(self._idle) < _KEPT:
+                failing.pop_all()
+                self._idle.append(conn)
         return found
 
     def close(self) -> None:
