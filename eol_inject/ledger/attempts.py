@@ -39,13 +39,23 @@ def start(
     """The attempt's row, before anything can go wrong; asked again, it stands already."""
     if conn.execute(sa.select(attempt.c.id).where(attempt.c.id == held.attempt)).first():
         return
-    row = {
+    row = row_of(setup, held, unit, facts)
+    conn.execute(sa.insert(attempt), row)
+    append(conn, setup, entry_of(held, BEGUN, row))
+
+
+BEGUN: Final = "attempt_begun"
+
+
+def row_of(
+    setup: Setup, held: "Holding", unit: int | None, facts: CycleFacts
+) -> dict[str, str | int | None]:
+    """A new attempt."""
+    return {
         "id": held.attempt, "unit": unit, "station": setup.info.station, "slot": held.slot,
         "operator": held.operator, "started_at": setup.now(), "ended_at": None, "outcome": None,
         "code": "", "detail": "", "proof": "", "facts": to_text(facts), "times": "{}",
     }  # fmt: skip
-    conn.execute(sa.insert(attempt), row)
-    _tell(conn, setup, held, "attempt_begun", row)
 
 
 def finish(conn: sa.Connection, setup: Setup, held: "Holding", ending: Ending) -> None:
@@ -64,33 +74,23 @@ def finish(conn: sa.Connection, setup: Setup, held: "Holding", ending: Ending) -
         .returning(*TOLD)
     ).first()
     if ended is not None:
-        _tell(
-            conn, setup, held, "attempt", ended._asdict(),
-            outcome=ending.outcome, code=ending.code,
-        )  # fmt: skip
+        told = {"outcome": ending.outcome, "code": ending.code}
+        append(conn, setup, entry_of(held, "attempt", ended._asdict(), **told))
 
 
 TOLD: Final = tuple(column for column in attempt.c if column.name != "n")
 """Columns of an attempt that its events vouch for: all that is known of it."""
 
 
-def _tell(
-    conn: sa.Connection,
-    setup: Setup,
-    held: "Holding",
-    act: str,
-    row: Mapping[str, Any],
-    **facts: Param,
-) -> None:
-    """The log vouches for the row: nobody changes it afterwards unseen."""
-    entry = Entry(
+def entry_of(held: "Holding", act: str, row: Mapping[str, Any], **facts: Param) -> Entry:
+    """What the log tells of ``row``, vouching for it: nobody changes it afterwards unseen."""
+    return Entry(
         act,
         operator=held.operator,
         unit=row["unit"],
         attempt=held.attempt,
         facts={**facts, "row": digest_of_row(row)},
     )
-    append(conn, setup, entry)
 
 
 def at_slot(conn: sa.Connection, station: str, slot: str, count: int) -> tuple[Tried, ...]:

@@ -17,6 +17,7 @@ from eol_inject.ledger import (
     backup,
     draw,
     exporting,
+    gate,
     home,
     identity,
     importing,
@@ -79,6 +80,7 @@ class Ledger:
 
     def __init__(self, setup: Setup) -> None:
         self._setup: Final = setup
+        self._rehearsed = False
 
     @property
     def info(self) -> Info:
@@ -104,9 +106,17 @@ class Ledger:
         station that is on two computers ``ledger.copied``, ``ledger.station_taken``.
         """
         setup = self._setup
-        home.refuse_elsewhere(setup)
-        settling.refuse_unsettled(setup)
         wanted = Holding(0, 0, setup.unique(), slot, operator, traceability.port)
+        if setup.db.shared:
+            from eol_inject.ledger import begin_trip, one_trip
+
+            if not self._rehearsed:
+                one_trip.rehearse(setup)
+                self._rehearsed = True
+            begun = begin_trip.begin(setup, unit, wanted, traceability)
+            if begun is not None:
+                return Cycle(setup, *begun, role)
+        gate.refuse(setup)
 
         def work(conn: sa.Connection) -> Cycle:
             unit_id = identity.find_or_add(conn, setup, unit, by=operator)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
@@ -93,19 +93,21 @@ def last_at(conn: sa.Connection, station: str) -> str | None:
     return conn.execute(query.order_by(event.c.seq.desc()).limit(1)).scalar_one_or_none()
 
 
-def append(conn: sa.Connection, setup: Setup, entry: Entry, *, after: Head | None = None) -> Head:
-    """Append ``entry`` to this station's chain and return the new head.
-
-    ``after``: where the chain ends, for who locked it already and looked.
-    """
+def append(conn: sa.Connection, setup: Setup, entry: Entry) -> Head:
+    """Append ``entry`` to this station's chain and return the new head."""
     station = setup.info.station
-    if after is None:
-        setup.db.lock_chain(conn, station)
-    before = after or head(conn, station)
+    setup.db.lock_chain(conn, station)
+    row = follow(head(conn, station), station, setup.now(), entry)
+    _APPEND.run(conn, row)
+    return Head(row["seq"], row["hash"])
+
+
+def follow(before: Head, station: str, at: str, entry: Entry) -> dict[str, Any]:
+    """The row of the event that comes after ``before``."""
     row: dict[str, str | int | None] = {
         "station": station,
         "seq": before.seq + 1,
-        "at": setup.now(),
+        "at": at,
         "act": entry.act,
         "operator": entry.operator,
         "unit": entry.unit,
@@ -118,8 +120,24 @@ def append(conn: sa.Connection, setup: Setup, entry: Entry, *, after: Head | Non
         "facts": to_json(entry.facts),
     }
     digest = digest_of(before.hash, tuple(row.values()))
-    _APPEND.run(conn, {**row, "prev_hash": before.hash, "hash": digest})
-    return Head(before.seq + 1, digest)
+    return {**row, "prev_hash": before.hash, "hash": digest}
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """What ``digest_of`` hashes after the previous hash, for a server that fills the gaps in."""
+
+    upto_seq: str
+    upto_token: str
+    rest: str
+    """After ``token,assignment``."""
+
+
+def pieces_of(station: str, at: str, entry: Entry) -> Pieces:
+    """The text of an event whose sequence, token and assignment only the server knows yet."""
+    known = (at, entry.act, entry.operator, entry.unit)
+    rest = (entry.attempt, entry.source, entry.target, entry.reason, to_json(entry.facts))
+    return Pieces(f"{_text((station,))[:-1]},", f",{_text(known)[1:-1]},", f",{_text(rest)[1:]}")
 
 
 def digest_of_row(values: Mapping[str, object]) -> str:
@@ -130,8 +148,11 @@ def digest_of_row(values: Mapping[str, object]) -> str:
 
 def digest_of(previous: bytes, values: tuple[str | int | None, ...]) -> bytes:
     """SHA-256 over the previous hash and the row's columns as one JSON array."""
-    text = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(previous + text.encode()).digest()
+    return hashlib.sha256(previous + _text(values).encode()).digest()
+
+
+def _text(values: tuple[str | int | None, ...]) -> str:
+    return json.dumps(values, ensure_ascii=False, separators=(",", ":"))
 
 
 def to_json(values: Mapping[str, Param]) -> str:

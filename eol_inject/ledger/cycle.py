@@ -11,7 +11,7 @@ from eol_inject.events import Outcome
 from eol_inject.ledger import attempts, draw, identity, lease
 from eol_inject.ledger.chain import Entry, Head, Setup, append
 from eol_inject.ledger.labels import Labels
-from eol_inject.ledger.lease import LEASE_S, Holding
+from eol_inject.ledger.lease import FRESH_S, Holding
 from eol_inject.ledger.model import CycleFacts, Hold, LabelState, Reserved, Standing, Tried
 from eol_inject.ledger.moves import Place, move
 from eol_inject.ledger.prepared import Prepared
@@ -50,7 +50,7 @@ class Cycle:
     def __init__(self, setup: Setup, held: Holding, known: Unit, role: str = SELF_ROLE) -> None:
         self._setup = setup
         self._held = held
-        self._request = setup.unique()
+        self._request = f"{setup.unique()}:{role}"
         self._role = role
         self._writing = False
         """Bytes may be on their way into the unit, and nobody has proved yet what it holds."""
@@ -134,9 +134,20 @@ class Cycle:
         ``identity_contradicts``, ``bound_twice``, ``bound_taken``.
         """
         wanted, vault = draw.Wanted(product, organization, lot), self._setup.vault
+        if self._setup.db.shared:
+            from eol_inject.ledger import one_trip
+
+            drawn = one_trip.reserve(
+                self._setup, wanted, self._held.fence, self._reserved(),
+                role=self._role, request=self._request,
+            )  # fmt: skip
+            if drawn is not None:
+                row, added, at = drawn
+                remember(self._setup, self._handed(row, at))
+                return draw.reserved(vault, row, added, State.RESERVED, resumed=False)
 
         def work(conn: sa.Connection) -> tuple[Reserved, Handed | None]:
-            row = self._stand(conn, locking=self._setup.db.shared)
+            row = self._stand(conn)
             refuse(row)
             if row.assignment is not None:
                 refuse_revoked(row)
@@ -155,9 +166,8 @@ class Cycle:
                     conn, self._setup, self._held.unit, wanted, by=self._held.operator
                 )
             if taken is None:
-                taken, added, at = self._next(conn, wanted)
-            else:
-                added, at = self._assign(conn, taken.id)
+                taken = draw.from_pool(conn, wanted)
+            added, at = self._assign(conn, taken.id)
             reserved = draw.reserved(vault, taken, added, State.RESERVED, resumed=False)
             return reserved, self._handed(taken, at)
 
@@ -339,19 +349,11 @@ class Cycle:
 
         self._setup.db.write(work)
 
-    def _stand(self, conn: sa.Connection, *, locking: bool = False) -> Found:
-        """``locking``: this station's chain too, for a server is asked as seldom as can be."""
-        values = {"u": self._held.unit, "r": self._role}
-        if locking:
-            from eol_inject.ledger import one_trip
-
-            station = self._setup.info.station
-            row: Found = one_trip.STAND_AND_LOCK.first(conn, {**values, "s": station})
-        else:
-            row = STAND.first(conn, values)
+    def _stand(self, conn: sa.Connection) -> Found:
+        row: Found = STAND.first(conn, {"u": self._held.unit, "r": self._role})
         if row.fence != self._held.fence:
             raise StationError("ledger.lease_lost", slot=self._held.slot)
-        if row.left < LEASE_S * 2 / 3:
+        if row.left < FRESH_S:
             lease.renew(conn, self._held)
         return row
 
@@ -406,38 +408,24 @@ class Cycle:
             facts=facts or {},
         )
 
-    def _next(self, conn: sa.Connection, wanted: draw.Wanted) -> tuple[Found, int, Head]:
-        """The next token of the lot, its assignment, and the event that tells of it."""
-        if not self._setup.db.shared:
-            taken = draw.from_pool(conn, wanted)
-            return taken, *self._assign(conn, taken.id)
-        from eol_inject.ledger import one_trip
-
-        station = self._setup.info.station
-        taken, added, before = one_trip.take(conn, wanted, station, self._new_assignment())
-        return (
-            taken,
-            added,
-            append(conn, self._setup, self._reserved(taken.id, added), after=before),
-        )
-
     def _assign(self, conn: sa.Connection, token_id: int) -> tuple[int, Head]:
         row = _ADD.first(conn, {"token": token_id, **self._new_assignment()})
         added = int(row.id)
-        return added, append(conn, self._setup, self._reserved(token_id, added))
+        entry = replace(self._reserved(), token=token_id, assignment=added)
+        return added, append(conn, self._setup, entry)
 
     def _new_assignment(self) -> dict[str, Any]:
         at = self._setup.now()
         return {
             "unit": self._held.unit, "role": self._role, "prev_state": State.AVAILABLE,
             "act": Act.RESERVE, "state": State.RESERVED,
-            "request": f"{self._request}:{self._role}", "proof": "", "label": LabelState.NONE,
+            "request": self._request, "proof": "", "label": LabelState.NONE,
             "opened_at": at, "changed_at": at,
         }  # fmt: skip
 
-    def _reserved(self, token_id: int, added: int) -> Entry:
+    def _reserved(self) -> Entry:
         facts: dict[str, Param] = {} if self._role == SELF_ROLE else {"role": self._role}
-        entry = self._entry(Act.RESERVE, token=token_id, assignment=added, facts=facts)
+        entry = self._entry(Act.RESERVE, facts=facts)
         return replace(entry, source=State.AVAILABLE, target=State.RESERVED)
 
     def _handed(self, row: Found, at: Head) -> Handed:

@@ -6,7 +6,7 @@ and in how often they may try again; everything above speaks SQLAlchemy Core to 
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, Final, TypeVar
 
@@ -15,6 +15,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from eol_inject.errors import EolError
 from eol_inject.ledger.model import Finding
+from eol_inject.ledger.prepared import Prepared
+from eol_inject.ledger.schema import Found
 
 T = TypeVar("T")
 
@@ -66,6 +68,15 @@ class Database(ABC):
             conn.execution_options(eol_read_only=True).begin(),
         ):
             return work(conn)
+
+    def ask(self, statement: Prepared, values: Mapping[str, Any]) -> Found | None:
+        """Run one reading ``statement`` on its own: its only row, or None."""
+
+        def look(conn: sa.Connection) -> Found | None:
+            found: Found | None = statement.first(conn, values)
+            return found
+
+        return self.read(look)
 
     @contextmanager
     def translated(self) -> Iterator[None]:

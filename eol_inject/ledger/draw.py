@@ -49,22 +49,34 @@ class Wanted:
             raise UnitError("ledger.other_lot", known=lot, wanted=self.lot)
 
 
-def next_token(*, any_organization: bool) -> sa.UpdateBase:
-    """Take the next unbound token of product ``p`` and lot ``l``, and organization ``o``."""
+def next_token(
+    *, any_organization: bool, only: sa.ColumnElement[bool] | None = None
+) -> sa.UpdateBase:
+    """Take the next unbound token of product ``p`` and lot ``l``, and organization ``o``.
+
+    Asked for as a range of rows, in the order of the pool's own index: with ``=`` a server that
+    knows its tables walks the primary key instead, past every token that was ever taken
+    (measured: 45 ms after 50,000 of them; 0.05 ms this way). ``only``: where that holds.
+    """
+    place = sa.tuple_(token.c.product, token.c.lot)
+    wanted = sa.tuple_(sa.bindparam("p", type_=sa.Text()), sa.bindparam("l", type_=sa.Text()))
     pick = (
         sa.select(token.c.id)
-        .where(_FREE, token.c.product == sa.bindparam("p"), token.c.lot == sa.bindparam("l"))
-        .order_by(token.c.id)
+        .where(_FREE, place >= wanted, place <= wanted)
+        .order_by(token.c.product, token.c.lot, token.c.id)
         .limit(sa.literal_column("1"))
         .with_for_update(skip_locked=True)
     )
     if not any_organization:
         pick = pick.where(token.c.organization == sa.bindparam("o"))
+    if only is not None:
+        pick = pick.where(only)
     return _taking(token.c.id == pick.scalar_subquery())
 
 
 def _taking(which: sa.ColumnElement[bool]) -> sa.UpdateBase:
-    return sa.update(token).where(which).values(state="taken").returning(*_COLUMNS)
+    values: dict[str, sa.ColumnElement[str]] = {"state": sa.literal_column("'taken'")}
+    return sa.update(token).where(which).values(values).returning(*_COLUMNS)
 
 
 _NEXT: Final = Prepared(next_token(any_organization=False))

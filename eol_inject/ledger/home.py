@@ -3,6 +3,8 @@
 An SQLite ledger lives on one computer; a shared one knows each station's computer.
 """
 
+from typing import Final
+
 import sqlalchemy as sa
 
 from eol_inject.errors import StationError, UnitError
@@ -13,7 +15,7 @@ from eol_inject.ledger.schema import meta, station
 from eol_inject.ledger.settling import flag_all
 from eol_inject.ledger.transitions import Who
 
-_HOME = "home"
+HOME: Final = "home"
 
 
 def refuse_elsewhere(setup: Setup) -> None:
@@ -26,7 +28,7 @@ def refuse_elsewhere(setup: Setup) -> None:
         return
 
     def look(conn: sa.Connection) -> tuple[str | None, str | None]:
-        home = conn.execute(sa.select(meta.c.value).where(meta.c.key == _HOME)).scalar_one_or_none()
+        home = conn.execute(sa.select(meta.c.value).where(meta.c.key == HOME)).scalar_one_or_none()
         known = conn.execute(
             sa.select(station.c.host).where(station.c.name == setup.info.station)
         ).scalar_one_or_none()
@@ -52,7 +54,7 @@ def adopt(setup: Setup, by: Person, reason: str) -> None:
 
     def work(conn: sa.Connection) -> None:
         people.require(conn, setup, by, Who.LEAD, "adopt")
-        conn.execute(sa.delete(meta).where(meta.c.key == _HOME))
+        conn.execute(sa.delete(meta).where(meta.c.key == HOME))
         conn.execute(sa.delete(station).where(station.c.name == setup.info.station))
         _settle_in(conn, setup, host)
         if not setup.db.shared:
@@ -65,7 +67,7 @@ def adopt(setup: Setup, by: Person, reason: str) -> None:
 
 def forget(conn: sa.Connection) -> None:
     """After a restore: the next computer to begin a cycle is the right one."""
-    conn.execute(sa.delete(meta).where(meta.c.key == _HOME))
+    conn.execute(sa.delete(meta).where(meta.c.key == HOME))
 
 
 def _settle_in_and_tell(conn: sa.Connection, setup: Setup, host: str) -> None:
@@ -74,8 +76,8 @@ def _settle_in_and_tell(conn: sa.Connection, setup: Setup, host: str) -> None:
 
 
 def _settle_in(conn: sa.Connection, setup: Setup, host: str) -> None:
-    if not conn.execute(sa.select(meta.c.key).where(meta.c.key == _HOME)).first():
-        conn.execute(sa.insert(meta), {"key": _HOME, "value": host})
+    if not conn.execute(sa.select(meta.c.key).where(meta.c.key == HOME)).first():
+        conn.execute(sa.insert(meta), {"key": HOME, "value": host})
     name = setup.info.station
     known = conn.execute(sa.select(station.c.name).where(station.c.name == name)).first()
     if setup.db.shared and known is None:

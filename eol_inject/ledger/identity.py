@@ -52,8 +52,13 @@ def add(
     """``one`` names the unit from now on; the log tells so."""
     row = {"kind": one.kind, "value": one.value, "unit": unit_id, "is_primary": int(primary)}
     conn.execute(sa.insert(identifier), row)
+    append(conn, setup, entry_of(unit_id, one, primary=primary, by=by))
+
+
+def entry_of(unit_id: int, one: Identifier, *, primary: bool, by: str) -> Entry:
+    """What the log tells of ``one``."""
     facts: dict[str, Param] = {"kind": one.kind, "value": one.value, "primary": int(primary)}
-    append(conn, setup, Entry("identified", operator=by, unit=unit_id, facts=facts))
+    return Entry("identified", operator=by, unit=unit_id, facts=facts)
 
 
 def identifiers(conn: sa.Connection, unit_id: int) -> tuple[Identifier, ...]:

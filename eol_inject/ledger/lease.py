@@ -21,6 +21,9 @@ LEASE_S: Final = 90.0
 """Longer than any pause between two signs of life. A unit whose station died waits this long
 before another slot may have it."""
 
+FRESH_S: Final = LEASE_S * 2 / 3
+"""A lease with less left than this is renewed by the next verb."""
+
 _WHOM: Final = ("id=", "mac=")
 """What tells two simulated ports apart; the rest of their URL may change from run to run."""
 

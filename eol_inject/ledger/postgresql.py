@@ -6,7 +6,7 @@ piece of work gives the same answer when its first run did commit.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any, Final, TypeVar
 
@@ -18,12 +18,24 @@ from eol_inject.errors import EolError, StationError, UsageError
 from eol_inject.ledger.database import Database
 from eol_inject.ledger.model import Finding
 from eol_inject.ledger.prepared import Prepared
-from eol_inject.ledger.schema import INDEXES, RIGHTS, RULES
+from eol_inject.ledger.schema import INDEXES, RIGHTS, RULES, Found
 
 T = TypeVar("T")
 
 _CONNECT_S: Final = 5
-_TRIES: Final = 6
+
+# A hung server must not hang the line; a statement of ours takes milliseconds, an import seconds.
+# Planned once, and by index: the cycle's statements go by one index each, whatever the values.
+# Planning takes the server a seventh of a reservation; and what was planned while a table was
+# small would go through all of it for good. What does look at everything says so: `_ALL`.
+_OPTIONS: Final = (
+    "-c lock_timeout=30s -c idle_in_transaction_session_timeout=120s"
+    " -c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c jit=off"
+)
+_KEPT: Final = 2
+"""Connections that are kept out of the pool for single statements: it must not run dry by them."""
+
+_ALL: Final = "SET LOCAL enable_seqscan = on"
 _PAUSES_S: Final = (0.05, 0.2, 0.5, 1.0, 2.0)
 """Between the tries: about four seconds, a server's restart."""
 
@@ -70,11 +82,7 @@ class PostgresqlDatabase(Database):
             connect_args={
                 "connect_timeout": _CONNECT_S,
                 "application_name": "eol-inject",
-                # A hung server must not hang the line; a statement of ours takes milliseconds,
-                # an import seconds. Planned once: the cycle's statements go by one index each,
-                # whatever the values, and planning takes the server a seventh of a reservation.
-                "options": "-c lock_timeout=30s -c idle_in_transaction_session_timeout=120s"
-                " -c plan_cache_mode=force_generic_plan",
+                "options": _OPTIONS,
                 "keepalives_idle": 10,
                 "keepalives_interval": 5,
                 "keepalives_count": 3,
@@ -82,6 +90,10 @@ class PostgresqlDatabase(Database):
         )
         super().__init__(engine, url.set(password=None).render_as_string())
         self._sleep = sleep
+        # Of the same pool; each statement is a transaction of its own, and one round trip. Kept
+        # here when idle: what the pool does around a statement costs the station as much as it.
+        self._single: Final = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._idle: Final[list[sa.Connection]] = []
 
     def write(self, work: Callable[[sa.Connection], T]) -> T:
         """As ``Database.write``; slots run side by side, the server's row locks keep them apart."""
@@ -91,6 +103,49 @@ class PostgresqlDatabase(Database):
         """As ``Database.read``."""
         return self._again(lambda: self._read(work))
 
+    def ask(self, statement: Prepared, values: Mapping[str, Any]) -> Found | None:
+        """As ``Database.ask``, in one round trip."""
+        return self._again(lambda: self._alone(statement, values))
+
+    def at_once(self, statement: Prepared, values: Mapping[str, Any]) -> Found | None:
+        """Run ``statement`` as a transaction of its own, on disk when this returns.
+
+        None where it found nothing to do, and where it did not come through: somebody else was at
+        the same rows, or nobody knows whether it did before the connection broke. Then the same
+        has to be done by ``write``, which finds out.
+        """
+        try:
+            return self._alone(statement, values)
+        except SQLAlchemyError as error:
+            if not _may_pass(error):
+                raise self.translate(error) from None
+            if _lost(error):
+                self._forget()
+            return None
+
+    def _alone(self, statement: Prepared, values: Mapping[str, Any]) -> Found | None:
+        with ExitStack() as failing:
+            try:
+                conn = self._idle.pop()
+            except IndexError:
+                conn = self._single.connect()
+            failing.callback(conn.close)
+            found: Found | None = statement.first(conn, values)
+            if len(self._idle) < _KEPT:
+                failing.pop_all()
+                self._idle.append(conn)
+        return found
+
+    def close(self) -> None:
+        """As ``Database.close``."""
+        self._forget()
+
+    def _forget(self) -> None:
+        """Every connection that nobody uses just now."""
+        while self._idle:
+            self._idle.pop().close()
+        self.engine.dispose()
+
     def _attempt(self, work: Callable[[sa.Connection], T]) -> T:
         with self.engine.begin() as conn:
             return work(conn)
@@ -98,6 +153,7 @@ class PostgresqlDatabase(Database):
     def _read(self, work: Callable[[sa.Connection], T]) -> T:
         with self.engine.connect() as conn, conn.begin():
             conn.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            conn.exec_driver_sql(_ALL)
             return work(conn)
 
     def _again(self, run: Callable[[], T]) -> T:
@@ -108,7 +164,7 @@ class PostgresqlDatabase(Database):
                 if not _may_pass(error):
                     raise self.translate(error) from None
                 if _lost(error):
-                    self.engine.dispose()
+                    self._forget()
                 self._sleep(pause)
         with self.translated():
             return run()
@@ -147,6 +203,7 @@ class PostgresqlDatabase(Database):
 
     def expect_bulk(self, conn: sa.Connection) -> None:
         """Let the planner see how much there is."""
+        conn.exec_driver_sql(_ALL)
         conn.exec_driver_sql("ANALYZE incoming")
 
     def broken_rules(self, conn: sa.Connection) -> Iterator[Finding]:
@@ -215,13 +272,15 @@ def _schema(conn: sa.Connection) -> str:
     return str(conn.exec_driver_sql("SELECT quote_ident(current_schema())").scalar_one())
 
 
-def chain_lock(station: sa.ColumnElement[str]) -> sa.Function[Any]:
-    """Held to the end of the transaction; of no table, so that reading the chain never waits."""
-    seed: sa.ColumnElement[int] = sa.literal_column("4971")
-    return sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(station, seed))
-
-
-_LOCK: Final = Prepared(sa.select(chain_lock(sa.bindparam("s", type_=sa.Text()))))
+_SEED: Final[sa.ColumnElement[int]] = sa.literal_column("4971")
+_LOCK: Final = Prepared(
+    sa.select(
+        sa.func.pg_advisory_xact_lock(
+            sa.func.hashtextextended(sa.bindparam("s", type_=sa.Text()), _SEED)
+        )
+    )
+)
+"""Held to the end of the transaction; of no table, so that reading the chain never waits."""
 
 
 def connect(url: str) -> PostgresqlDatabase:

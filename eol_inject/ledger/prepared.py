@@ -12,6 +12,9 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.sql.compiler import SQLCompiler
 
+_HOW: Final[Mapping[str, Mapping[str, Any]]] = {"psycopg": {"prepare": True, "binary": True}}
+"""By driver. psycopg prepares what was run five times; these are run for each unit."""
+
 _named: Any = namedtuple  # a type checker wants to see the names; only the driver knows them
 
 
@@ -24,6 +27,8 @@ class _Compiled:
     """Of the parameters; None where they go by name."""
     fixed: Mapping[str, Any]
     """Parameters that stand in the statement itself."""
+    how: Mapping[str, Any]
+    """What the driver is told besides."""
 
 
 class Prepared:
@@ -54,7 +59,7 @@ class Prepared:
             given = [given[name] for name in compiled.order]
         cursor = conn.connection.cursor()
         try:
-            cursor.execute(compiled.text, given)
+            cursor.execute(compiled.text, given, **compiled.how)
             if self._silent is None:
                 self._silent = cursor.description is None
             found = None if self._silent else cursor.fetchone()
@@ -71,7 +76,9 @@ class Prepared:
     def _compile(self, dialect: sa.Dialect) -> _Compiled:
         columns = None if self._columns is None else list(self._columns)
         made: SQLCompiler = self._statement.compile(dialect=dialect, column_keys=columns)
-        compiled = _Compiled(made.string, made.positiontup, dict(made.params))
+        compiled = _Compiled(
+            made.string, made.positiontup, dict(made.params), _HOW.get(dialect.driver, {})
+        )
         self._compiled[dialect.name] = compiled
         return compiled
 

@@ -14,7 +14,7 @@ from eol_inject.ledger.transitions import Act, Who
 from eol_inject.ledger.witness import Witness
 
 _FLAG: Final = "unsettled:"
-_FLAGS: Final = sa.select(meta.c.key).where(meta.c.key.startswith(_FLAG, autoescape=True))
+FLAGS: Final = sa.select(meta.c.key).where(meta.c.key.startswith(_FLAG, autoescape=True))
 
 
 def refuse_unsettled(setup: Setup) -> None:
@@ -26,7 +26,7 @@ def refuse_unsettled(setup: Setup) -> None:
 
     def look(conn: sa.Connection) -> tuple[bool, list[str]]:
         behind = setup.witness is not None and setup.witness.behind(conn)
-        return behind, [str(key).removeprefix(_FLAG) for key in conn.execute(_FLAGS).scalars()]
+        return behind, [str(key).removeprefix(_FLAG) for key in conn.execute(FLAGS).scalars()]
 
     behind, waiting = setup.db.read(look)
     station = setup.info.station
@@ -57,7 +57,7 @@ def flag_all(conn: sa.Connection, more: Iterable[str] = ()) -> None:
     still be read (``more``); it finds out by its own memory, but others cannot wait for it.
     """
     stations = drawing(conn) | set(more)
-    known = set(conn.execute(_FLAGS).scalars())
+    known = set(conn.execute(FLAGS).scalars())
     rows = [{"key": _FLAG + one, "value": ""} for one in stations if _FLAG + one not in known]
     if rows:
         conn.execute(sa.insert(meta), rows)

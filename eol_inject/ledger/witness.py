@@ -81,11 +81,11 @@ class Witness:
 
     def remembers(self) -> bool:
         """Whether there is any memory: a station that drew before, and has none, lost it."""
-        return self._last() is not None
+        return self.last() is not None
 
     def behind(self, conn: sa.Connection) -> bool:
         """Whether the ledger lacks the last thing this station remembers."""
-        last = self._last()
+        last = self.last()
         if last is None:
             return False
         known = _HASH_OF.first(conn, {"s": self.station, "n": last.seq})
@@ -119,7 +119,8 @@ class Witness:
                 "ledger.witness", path=str(self.path), why=error.strerror or ""
             ) from error
 
-    def _last(self) -> Head | None:
+    def last(self) -> Head | None:
+        """The event that the last thing remembered here stands in; None where nothing is."""
         try:
             with self.path.open("rb") as file:
                 file.seek(max(file.seek(0, os.SEEK_END) - _LAST, 0))

@@ -9,9 +9,21 @@ import pytest
 
 from eol_inject.errors import EolError, Exit
 from eol_inject.events import Outcome
-from eol_inject.ledger import Kind, open_ledger
+from eol_inject.ledger import CycleFacts, Kind, open_ledger
+from eol_inject.unit import Identifier, Unit
 from tests.support import postgres
-from tests.support.ledger import KEYS, begin, fill, make, reserve, run_to
+from tests.support.ledger import (
+    KEYS,
+    LOT,
+    ORGANIZATION,
+    PRODUCT,
+    begin,
+    fill,
+    mac,
+    make,
+    reserve,
+    run_to,
+)
 
 _numbers = count(1)
 
@@ -178,3 +190,98 @@ def test_a_file_has_no_users(tmp_path):
     with make(tmp_path) as ledger, pytest.raises(EolError) as error:
         ledger.permit_station("worker")
     assert error.value.code == "ledger.no_server"
+
+
+@pytest.fixture
+def shared(own, url):
+    """A ledger there, with tokens; no step of a transaction has been made on it since."""
+    with open_ledger(url, keys=KEYS, station="st1", create=Kind.TRAINING) as ledger:
+        fill(ledger, 40)
+        yield ledger
+
+
+def refuse_steps(monkeypatch, ledger):
+    """From now on nothing may be done in several round trips."""
+
+    def write(work):
+        raise AssertionError("in steps")
+
+    monkeypatch.setattr(ledger._setup.db, "write", write)
+
+
+def lose_answers(monkeypatch, ledger):
+    """What is done at once is done, and nobody hears of it."""
+    database = ledger._setup.db
+    at_once = database.at_once
+    monkeypatch.setattr(database, "at_once", lambda *given: at_once(*given) and None)
+
+
+@pytest.mark.parametrize("organization", [None, ORGANIZATION])
+@pytest.mark.parametrize("names", [1, 3])
+def test_a_new_unit_gets_its_token_in_three_statements(shared, monkeypatch, names, organization):
+    """A look, what begins its cycle, its reservation: and all of it is on record as in steps."""
+    others = (Identifier("serial", "Ä\"1'"), Identifier("imei", "123"))[: names - 1]
+    known = Unit(mac(1), others)
+    with monkeypatch.context() as patched:
+        refuse_steps(patched, shared)
+        facts = CycleFacts(port="/dev/ttyUSB0")
+        cycle = shared.begin_cycle(known, slot="1", operator='Zoë "Z"', traceability=facts)
+        given = cycle.reserve(PRODUCT, organization, LOT)
+    assert not given.resumed
+    assert set(cycle.unit.identifiers) == set(known.identifiers)
+    assert cycle.unit.primary == known.primary
+    run_to(cycle, "closed")
+    cycle.end(Outcome.PASS)
+    record = shared.show(mac(1))
+    acts = [one.act for one in record.events]
+    assert acts[: names + 2] == ["identified"] * names + ["attempt_begun", "reserve"]
+    assert shared.check().findings == ()
+
+
+def test_an_answer_that_was_lost_is_found_again(shared, monkeypatch):
+    """The unit, its lease and its token are those of the statement that did commit."""
+    lose_answers(monkeypatch, shared)
+    cycle = begin(shared)
+    given = reserve(cycle)
+    assert given.resumed
+    record = shared.show(mac(1))
+    acts = [one.act for one in record.events]
+    assert [acts.count(one) for one in ("identified", "attempt_begun", "reserve")] == [1, 1, 1]
+    assert sum(one.count for one in shared.status() if one.state == "reserved") == 1
+    assert shared.check().findings == ()
+
+
+def test_slots_that_append_at_once_go_one_after_the_other(shared):
+    """The chain of their station has no fork and no gap, and each unit gets a token of its own."""
+
+    def slot(number):
+        return [
+            reserve(begin(shared, number * 100 + turn, slot=str(number))).auth.reveal()
+            for turn in range(5)
+        ]
+
+    with ThreadPoolExecutor(8) as pool:
+        given = [token for tokens in pool.map(slot, range(8)) for token in tokens]
+    assert len(set(given)) == 40
+    assert shared.check().findings == ()
+
+
+def test_a_unit_that_may_not_have_a_token_gets_none_at_once_either(shared):
+    """Stopped, taken over by another cycle, or with a lot that is empty: as in steps."""
+    late = begin(shared, 1)
+    begin(shared, 1)
+    for cycle, lot, code in (
+        (late, LOT, "ledger.lease_lost"),
+        (begin(shared, 2), "another", "ledger.no_such_lot"),
+        (_blocked(shared, 3), LOT, "ledger.unit_blocked"),
+    ):
+        with pytest.raises(EolError) as error:
+            cycle.reserve(PRODUCT, ORGANIZATION, lot)
+        assert error.value.code == code
+    assert not shared.show(mac(3)).assignments
+
+
+def _blocked(ledger, number):
+    cycle = begin(ledger, number)
+    cycle.block("it fell down")
+    return cycle
