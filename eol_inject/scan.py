@@ -77,6 +77,11 @@ class Splitter:
         self._text = ""
         self._last = 0.0
 
+    @property
+    def pending(self) -> bool:
+        """Whether a reading has begun and not ended."""
+        return bool(self._text)
+
     def feed(self, text: str) -> list[Reading]:
         """The readings that are complete now; an over-long one is dropped as noise."""
         ended = self.idle()
@@ -202,7 +207,9 @@ class SerialScanner:
         while not self._readings:
             data = self._receive()  # once at least: what waits in the port counts, and its absence
             self._readings += self._splitter.feed(data) if data else self._splitter.idle()
-            if not self._readings and self._clock() >= deadline:
+            # what has begun is waited for: at the next look its rest would be another reading
+            begun = self._splitter.pending
+            if not (self._readings or begun) and self._clock() >= deadline:
                 return None
         return self._readings.pop(0)
 

@@ -152,6 +152,31 @@ def test_a_serial_scanner_gives_its_readings() -> None:
     scanner.close()
 
 
+def test_a_look_in_the_middle_of_a_scan_does_not_cut_it() -> None:
+    """Somebody looks now and then; a scan of which the first character has come is waited for, and
+    one that never ends is ended by silence."""
+    now = [0.0]
+
+    class Slow:
+        """Each read takes 50 ms and finds what has come by then."""
+
+        def __init__(self, *texts: bytes) -> None:
+            self.texts = list(texts)
+            self.in_waiting = 0
+
+        def read(self, _: int) -> bytes:
+            now[0] += 0.05
+            return self.texts.pop(0) if self.texts else b""
+
+    port: Any = Slow(b"", b"r", b"ight\r", b"", b"half")
+    scanner = SerialScanner("COM7", port, clock=lambda: now[0])
+    looks = []
+    for _ in range(5):
+        looks.append(scanner.read(0.0))
+        now[0] += 0.25
+    assert looks == [None, Reading("right"), None, Reading("half"), None]
+
+
 def test_a_scanner_that_is_not_there_is_a_station_error() -> None:
     """It is found before the cycle begins."""
     with pytest.raises(StationError) as caught:
