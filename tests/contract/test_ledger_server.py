@@ -9,7 +9,7 @@ import pytest
 
 from eol_inject.errors import EolError, Exit
 from eol_inject.events import Outcome
-from eol_inject.ledger import CycleFacts, Kind, open_ledger
+from eol_inject.ledger import CycleFacts, Kind, open_ledger, postgresql
 from eol_inject.unit import Identifier, Unit
 from tests.support import postgres
 from tests.support.ledger import (
@@ -39,6 +39,12 @@ def own():
 def url(own):
     """A new empty database on it."""
     return own.create(f"own{next(_numbers)}")
+
+
+@pytest.fixture
+def patient(monkeypatch):
+    """A loaded machine's server needs longer to recover than a line would wait for it."""
+    monkeypatch.setattr(postgresql, "_PAUSES_S", (0.05, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0))
 
 
 def refused(url):
@@ -107,6 +113,7 @@ def test_another_program_s_database_is_left_alone(own, url):
     assert refused(url) == "ledger.foreign"
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_restarted_server_is_found_again(own, url):
     """In the middle of a cycle, without a word to anybody."""
     with open_ledger(url, keys=KEYS, station="st1", create=Kind.TRAINING) as ledger:
@@ -122,6 +129,7 @@ def test_a_restarted_server_is_found_again(own, url):
         cycle.written()
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_killed_server_loses_nothing_and_doubles_nothing(own, url):
     """What stations were told before the crash is still so; asking again gives the same."""
     told = {}
