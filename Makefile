@@ -13,7 +13,7 @@ demo: $(READY) ## three simulated units, from the token export to the label
 
 test: $(READY) ## all tests but the long campaigns
 	@.ci/debian-packages
-	@$(BIN)/python -m pytest -n 4 --dist worksteal -rs $(TESTS)
+	@$(BIN)/python -m pytest -n 6 --dist worksteal -rs $(TESTS)
 
 lint: $(READY) ## style, then types
 	@$(BIN)/ruff check

@@ -1,5 +1,7 @@
 """A bad fixture does not use up good units, and a bad unit is not tried for ever."""
 
+from pathlib import Path
+
 from eol_inject.sim import manage
 from tests.line.conftest import Line
 
@@ -10,8 +12,8 @@ def test_units_that_fail_alike_block_their_slot_until_a_good_one_passes(line: Li
     assert line.run(good).code == 0
     for _ in range(3):
         bad = line.unit()
-        told = line.run(bad, port=f"{bad.url}&fault=hang@write:4096")
-        assert told.error == "device.no_answer", told
+        told = line.run(bad, port=f"{bad.url}&fault=unplug@write:4096")
+        assert told.error == "device.port_lost", told
     fourth = line.unit()
     before = used(line)
     told = line.run(fourth)
@@ -31,12 +33,14 @@ def test_units_that_fail_alike_block_their_slot_until_a_good_one_passes(line: Li
 
 def test_a_dead_slot_stays_blocked_for_a_good_unit_too(line: Line) -> None:
     """A finished unit that cannot be reached there frees nothing."""
+    path = Path(line.profile())
+    path.write_text(path.read_text().replace("baud = 921600", "baud = 921600\nattempts = 1"))
     good = line.unit()
     assert line.run(good).code == 0
     for _ in range(3):
         unit = line.unit()
-        line.run(unit, port=f"{unit.url}&fault=no_sync")
-    told = line.run(good, port=f"{good.url}&fault=no_sync")
+        line.run(unit, port=f"{unit.url}&fault=no_sync", profile=str(path))
+    told = line.run(good, port=f"{good.url}&fault=no_sync", profile=str(path))
     assert told.error in {"device.no_sync", "device.tx_down"}
     manage.set_faults(good.url)
     assert line.run(line.unit()).error == "station.slot_blocked"
@@ -46,8 +50,10 @@ def test_a_unit_that_keeps_failing_is_blocked_until_a_lead_clears_it(line: Line)
     """Five attempts; its token stays its own, and it goes on with it afterwards."""
     unit = line.unit()
     for number in range(5):
-        told = line.run(unit, port=f"{unit.url}&fault=hang@write:4096")
-        assert told.error == "device.no_answer"
+        manage.start(unit.url)
+        manage.set_faults(unit.url, "unplug@write:4096")
+        told = line.run(unit)
+        assert told.error == "device.port_lost"
         assert any("blocked now" in note for note in told.unit["notes"]) == (number == 4)
     manage.set_faults(unit.url)
     told = line.run(unit)
