@@ -156,7 +156,8 @@ class Proof(StrEnum):
 _HEX12: Final = re.compile(r"[0-9a-f]{12}")
 _PLACEHOLDER_SERIALS: Final = frozenset(
     {"", "0", "1234", "12345", "123456", "1234567", "12345678", "123456789", "0123456789",
-     "0000", "none", "null", "nil", "n/a", "na", "unknown", "default", "test", "serial", "sn"}
+     "0000", "none", "null", "nil", "n/a", "na", "unknown", "default", "test", "serial", "sn",
+     "[hidden]"}
 )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ in the EEPROM; nothing seals it.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,8 +44,6 @@ class Programmed:
     """The golden image, piece by piece."""
     holes: tuple[tuple[int, int], ...]
     """(address, size) of the regions in it: what is not golden in a unit."""
-    sample_fields: Mapping[str, str]
-    """A made-up value for every field that a region uses."""
 
     @property
     def extent(self) -> tuple[int, int]:
@@ -79,10 +77,6 @@ class Programmed:
             return ()
         image = plain.from_hex(patched.eeprom)
         return tuple((one.load_address, image.data[one.offset : one.end]) for one in image.segments)
-
-    def golden_in(self, address: int, size: int) -> bytes:
-        """The golden image's bytes, erased where it has none."""
-        return read_from(self.flash, address, size)
 
     @property
     def _image(self) -> PlainImage:
@@ -126,14 +120,19 @@ def load(
     is_hex = plain.looks_like_hex(data)
     if not is_hex and spec.address is None:
         raise UsageError("image.no_address", path=str(file))
-    golden = Golden(data, regions, raw_at=None if is_hex else spec.address)
+    golden = Golden(
+        data,
+        regions,
+        expect_type=spec.type,
+        expect_version=spec.version,
+        raw_at=None if is_hex else spec.address,
+    )
     image = golden.image
     assert isinstance(image, PlainImage)  # noqa: S101  # raw bytes or Intel HEX, by what was asked for
     flash = tuple((one.load_address, image.data[one.offset : one.end]) for one in image.segments)
     holes = tuple((_address(image, r.offset), r.size) for r in golden.regions)
-    fields = samples(regions)
-    made = golden.patch(AuthToken("A" * 32), fields)
-    loaded = Programmed(golden, sha256, _area(golden, image, regions), flash, holes, fields)
+    made = golden.patch(AuthToken("A" * 32), samples(regions))
+    loaded = Programmed(golden, sha256, _area(golden, image, regions), flash, holes)
     _require_room("flash", flash, flash_size)
     _require_room("eeprom", loaded.eeprom_of(made), eeprom_size)
     return loaded

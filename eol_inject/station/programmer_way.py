@@ -105,7 +105,6 @@ class ProgrammerAtHand:
         self._known: Identity | None = None
         self._reserved: Reserved | None = None
         self._patched: Patched | None = None
-        self._teller: Teller | None = None
         self._its_own = False
         """The unit held its own token when it came."""
         self._started = False
@@ -257,7 +256,6 @@ class ProgrammerAtHand:
     def write(self, cycle: Cycle, teller: Teller, progress: ByteProgress) -> None:
         """The firmware, or just its pages with a region; then the EEPROM, which an erased chip may
         have lost."""
-        self._teller = teller
         self.identify()
         steps = [(name, blocks) for name, blocks in self._content() if blocks]
         inject = self._way.profile.spec.device.mode == "inject"

@@ -228,6 +228,13 @@ def test_a_chip_that_says_who_it_is_needs_no_scan(desk: RealDesk) -> None:
     assert tokens_of(desk, first) != tokens_of(desk, second)
 
 
+def test_a_number_that_looks_like_a_token_names_no_unit(desk: RealDesk) -> None:
+    """It is hidden everywhere, so that all such chips would be one unit: refused."""
+    product = profile(desk.folder, serial=None)
+    told = desk.run(unit_of(desk, "u1", uid="0123456789ABCDEF0123456789ABCDEF"), "", product)
+    assert (told.code, told.error) == (1, "device.bad_identity"), told
+
+
 @pytest.mark.parametrize(
     ("fault", "code", "error", "state"),
     [
