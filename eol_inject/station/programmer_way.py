@@ -248,6 +248,7 @@ class ProgrammerAtHand:
     def patch(self, reserved: Reserved) -> None:
         """The unit's own image, from the golden one."""
         self._reserved = reserved
+        self._unit.keep_secret(reserved.secrets)
         try:
             self._patched = self._way.image.golden.patch(reserved.auth, reserved.fields)
         except UsageError as error:  # another unit would get no better values

@@ -14,7 +14,7 @@ from eol_inject.device import ports
 from eol_inject.device.console import listen
 from eol_inject.device.esp_errors import PORT_ERRORS
 from eol_inject.device.line import Line
-from eol_inject.device.masking import mask
+from eol_inject.device.masking import hide, mask
 from eol_inject.device.programmer import commands, content
 from eol_inject.device.programmer.commands import Done
 from eol_inject.device.programmer.content import Blocks
@@ -27,6 +27,7 @@ from eol_inject.device.programmer.spec import (
 )
 from eol_inject.device.spec import DeviceSpec
 from eol_inject.errors import EolError, StationError, StoppedError, UnitError, UsageError
+from eol_inject.unit import Secret
 
 __all__ = ["MemoryName", "Programmer", "require_programs"]
 
@@ -64,6 +65,11 @@ class Programmer:
         self._aborted = aborted
         self._end = clock() + device.deadline_s
         self._lock = PortLock(port)
+        self._secrets: tuple[Secret, ...] = ()
+
+    def keep_secret(self, secrets: tuple[Secret, ...]) -> None:
+        """What this unit is given: no complaint quotes it."""
+        self._secrets = secrets
 
     def close(self) -> None:
         """Let others have the port."""
@@ -227,14 +233,20 @@ class Programmer:
             return meant
         if done.code == 0:
             return StationError(
-                "device.other_answer", program=command.run[0], why=_complaint(done.said)
+                "device.other_answer", program=command.run[0], why=self._complaint(done.said)
             )
         return StationError(
             "device.programmer_failed",
             program=command.run[0],
             exit=done.code,
-            why=_complaint(done.said),
+            why=self._complaint(done.said),
         )
+
+    def _complaint(self, said: str) -> str:
+        """Its last words, without anything that could be of a token or a secret field."""
+        lines = [line.strip() for line in said.splitlines() if line.strip()][-_LINES:]
+        shown = hide("; ".join(lines), self._secrets)
+        return _BYTES.sub("[hidden]", mask(shown))[:_WORDS] or "it says nothing"
 
     def _meant(self, done: Done) -> EolError | None:
         """What it said in our words, where the profile knows its words."""
@@ -259,12 +271,6 @@ class Programmer:
                 return StationError("device.port_denied", port=self._port)
             case _:
                 return StationError("device.no_sync", port=self._port)
-
-
-def _complaint(said: str) -> str:
-    """Its last words, without anything that could be of a token."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()][-_LINES:]
-    return _BYTES.sub("[hidden]", mask("; ".join(lines)))[:_WORDS] or "it says nothing"
 
 
 def require_programs(spec: ProgrammerSpec) -> None:
