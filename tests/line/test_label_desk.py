@@ -196,7 +196,11 @@ def test_a_sheet_has_every_verified_unit_once_and_closes_by_scan(line: Line, sca
     assert sheet(line).error == "report.output_exists"
     path.rename(path.with_name("first.pdf"))
     scan(f"{own_claim(line, units[1])}\n")
-    assert line.type("label", "scan", "--close").code == 0
+    told = line.type("label", "scan", "--close")
+    (copy,) = told.out["copies"]
+    assert (told.code, told.out["state"], copy["state"]) == (0, "closed", "applied")
+    scan(f"{copy['code']}\n")
+    assert line.type("label", "scan").out["state"] == "closed"
     assert [state(line, unit) for unit in units] == ["verified", "closed", "verified"]
     told = line.run(units[0])
     assert (told.code, told.error, told.unit["state"]) == (4, "label.unknown", "verified")
