@@ -268,7 +268,10 @@ def scan(
     from eol_inject.report import Failure
 
     with closing(workplace.open_ledger()) as ledger:
-        seen = act.look_at(ledger, readings_of(scanner, "Scan the label; where there are several copies, its id too:"))
+        seen = act.look_at(
+            ledger,
+            readings_of(scanner, "Scan the label; where there are several copies, its id too:"),
+        )
         copy, wrong = seen.copy, seen.wrong
         if closing_ and wrong is None:
             if copy is None:
