@@ -113,9 +113,9 @@ def _looker(product: "Profile", scanner: str | None) -> "Callable[[str, Ledger],
     if spec.console is not None:
         if spec.console.blind:
             raise UsageError("verify.not_told", profile=product.name)
-        way = open_console_way(product, aborted=lambda: False)
 
         def told(port: str, ledger: "Ledger") -> "UnitVerdict":
+            way = open_console_way(product, ledger, aborted=lambda: False)
             with way.open(port, spec.device.baud) as hand:
                 return verify_console_unit(hand, ledger, product=spec.product.id)
 

@@ -15,8 +15,8 @@ from typing import Final, Self
 from eol_inject.device import console_line, ports
 from eol_inject.device.console import listen
 from eol_inject.device.esp_errors import PORT_ERRORS
+from eol_inject.device.identity import IsToken, public_fact
 from eol_inject.device.line import Line
-from eol_inject.device.masking import mask
 from eol_inject.device.spec import AskSpec, ConsoleSpec, DeviceSpec
 from eol_inject.errors import StationError, UnitError
 from eol_inject.unit import AuthToken, Secret
@@ -49,6 +49,7 @@ class ConsoleUnit:
         spec: DeviceSpec,
         console: ConsoleSpec,
         *,
+        is_token: IsToken,
         sleep: Callable[[float], None],
         clock: Callable[[], float],
         aborted: Callable[[], bool] = lambda: False,
@@ -57,6 +58,7 @@ class ConsoleUnit:
         self._console = console
         self._clock = clock
         self._sleep = sleep
+        self._is_token = is_token
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._text = ""
         self._asleep = False
@@ -138,8 +140,9 @@ class ConsoleUnit:
         """Send one line and wait for its answer; ``waiting`` is called meanwhile, again and again.
 
         Raises ``UnitError("device.console_refused")`` where a line matches ``refuse``,
-        ``StationError("device.console_silent")`` where none matched ``expect`` in time: nobody
-        knows whether the unit did it. Neither repeats what was sent.
+        ``UnitError("device.identity_is_token")``, and ``StationError("device.console_silent")``
+        where none matched ``expect`` in time: nobody knows whether the unit did it. None repeats
+        what was sent.
         """
         self._waiting = waiting
         sent = console_line.fill(ask, values, self._console)
@@ -179,7 +182,7 @@ class ConsoleUnit:
 
     def _answer(self, groups: dict[str, str]) -> Answer:
         token = groups.pop("token", "")
-        public = {name: mask(text) for name, text in groups.items()}
+        public = {name: public_fact(name, text, self._is_token) for name, text in groups.items()}
         if AuthToken.looks_like(token):
             return Answer(public, AuthToken(token))
         return Answer(public, odd=not re.fullmatch(self._console.blank, token))

@@ -16,7 +16,7 @@ from eol_inject.device.console_unit import ConsoleUnit
 from eol_inject.device.spec import AskSpec, ConsoleSpec
 from eol_inject.errors import StationError, UnitError, UsageError
 from eol_inject.events import ByteProgress
-from eol_inject.ledger import WRITTEN_TO, Cycle, Reserved, Standing, State
+from eol_inject.ledger import WRITTEN_TO, Cycle, Ledger, Reserved, Standing, State
 from eol_inject.profiles import Profile
 from eol_inject.station import boot_check
 from eol_inject.station.flash_way import NO_TOOLS, loader_answers
@@ -31,10 +31,12 @@ _KEEP_EVERY_S = 20.0
 """A sign of life for the ledger while a unit is waited for; its lease lasts 90 s."""
 
 
-def open_console_way(profile: Profile, *, aborted: Callable[[], bool]) -> "ConsoleWay":
+def open_console_way(
+    profile: Profile, ledger: Ledger, *, aborted: Callable[[], bool]
+) -> "ConsoleWay":
     """For a profile with a ``[console]``."""
     assert profile.spec.console is not None  # noqa: S101  # the profile says so itself
-    return ConsoleWay(profile, profile.spec.console, aborted)
+    return ConsoleWay(profile, profile.spec.console, ledger, aborted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ class ConsoleWay:
 
     profile: Profile
     console: ConsoleSpec
+    ledger: Ledger
     aborted: Callable[[], bool]
     image_sha256: str = ""
     firmware_name: str = ""
@@ -65,6 +68,7 @@ class ConsoleWay:
             sleep=time.sleep,
             clock=time.monotonic,
             aborted=self.aborted,
+            is_token=self.ledger.knows,
         )
         return ConsoleAtHand(self, unit)
 

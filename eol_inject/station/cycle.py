@@ -78,6 +78,7 @@ def _cycle(bench: Bench, attempt: Attempt) -> None:
             identity = hand.identify()
             attempt.identified(identity)
             hand.admit()
+        preflight.unit_fits(bench, identity.unit)
         labelling.one_at_a_time(bench, identity.unit)
         cycle = attempt.take(identity.unit)
         standing = cycle.standing()

@@ -14,8 +14,9 @@ from typing import Final, Self
 
 from eol_inject import verify
 from eol_inject.device import Identity, Security
+from eol_inject.device.identity import IDENTITIES
 from eol_inject.device.programmer import MemoryName, Programmer, require_programs
-from eol_inject.device.programmer.spec import IDENTITIES, ProgrammerSpec
+from eol_inject.device.programmer.spec import ProgrammerSpec
 from eol_inject.errors import EolError, StationError, UnitError, UsageError
 from eol_inject.events import ByteProgress
 from eol_inject.image import Patched
@@ -46,7 +47,7 @@ def open_programmer_way(
     assert spec is not None  # noqa: S101  # the profile says so itself
     require_programs(spec)
     image = load_programmed(profile)
-    asked = Programmer("", profile.spec.device, spec, aborted=aborted)
+    asked = Programmer("", profile.spec.device, spec, is_token=ledger.knows, aborted=aborted)
     tools = {spec.identify.run[0]: version} if (version := asked.version()) else {}
     return ProgrammerWay(
         profile, spec, ledger, image, in_memory(profile, image), aborted, MappingProxyType(tools)
@@ -92,7 +93,13 @@ class ProgrammerWay:
         return True
 
     def _programmer(self, port: str) -> Programmer:
-        return Programmer(port, self.profile.spec.device, self.spec, aborted=self.aborted)
+        return Programmer(
+            port,
+            self.profile.spec.device,
+            self.spec,
+            aborted=self.aborted,
+            is_token=self.ledger.knows,
+        )
 
 
 class ProgrammerAtHand:

@@ -58,11 +58,13 @@ def profile(
     read: str = 'read = { run = [PY, TOY, "{port}", "read", "flash"], format = "dump" }',
     write: str = 'write = { run = [PY, TOY, "{port}", "write", "flash"], timeout_s = 5 }',
     table: str = "",
+    uid: str = "[0-9A-F]+",
+    label: str = "claim-50x25-203",
 ) -> str:
     """A product with the toy as its programmer."""
     golden(folder)
     who = f"serial = '{serial}'" if serial else ""
-    uid = "" if serial else ", 'uid (?P<uid>[0-9A-F]+)'"
+    told = "" if serial else f", 'uid (?P<uid>{uid})'"
     text = f"""
 schema = 1
 [product]
@@ -81,7 +83,7 @@ file = "golden.hex"
 chip = "toy4k"
 {who}
 identify = {{ run = [PY, TOY, "{{port}}", "identify"], timeout_s = 2,
-  expect = ['signature 0x600D'{uid}] }}
+  expect = ['signature 0x600D'{told}] }}
 says = [
   {{ match = "not responding", means = "no_sync" }},
   {{ match = "0xBAD", means = "wrong_chip" }},
@@ -100,7 +102,7 @@ write = {{ run = [PY, TOY, "{{port}}", "write", "eeprom"] }}
 read = {{ run = [PY, TOY, "{{port}}", "read_bin", "eeprom", "{{address}}", "{{size}}"],
   format = "bin" }}
 [label]
-template = "claim-50x25-203"
+template = "{label}"
 """
     text = re.sub(r"\n  (expect|format|typed)", r" \1", text)
     text = text.replace("PY", json.dumps(sys.executable)).replace("TOY", json.dumps(str(TOY)))
@@ -228,10 +230,51 @@ def test_a_chip_that_says_who_it_is_needs_no_scan(desk: RealDesk) -> None:
     assert tokens_of(desk, first) != tokens_of(desk, second)
 
 
-def test_a_number_that_looks_like_a_token_names_no_unit(desk: RealDesk) -> None:
+LONG = "0123456789abcdef0123456789ABCDEF"
+GROUPED = "01234567.89ABCDEF.01234567.89ABCDEF"
+
+
+def test_a_chip_with_a_number_of_128_bits_is_made(desk: RealDesk) -> None:
+    """The number has a token's shape: kept and printed in groups, found in either form, and no
+    token in any of them."""
+    product = profile(desk.folder, serial=None, uid="[0-9A-Fa-f]+")
+    unit = unit_of(desk, "u1", uid=LONG)
+    told = desk.run(unit, "", product)
+    assert (told.code, told.error) == (2, "label.text_too_long"), "found out before the write"
+    assert {row["state"] for row in desk.type("tokens", "status").out["counts"]} == {"available"}
+    product = profile(desk.folder, serial=None, uid="[0-9A-Fa-f]+", label="claim-50x25-203-long")
+    told = desk.run(unit, "", product)
+    assert told.code == 0, told
+    assert told.unit["unit"] == GROUPED
+    assert GROUPED in told.unit["label_files"][0]
+    assert LONG.lower() not in json.dumps(told.out).lower()
+    (unit / "uid").write_text(LONG.upper())
+    assert desk.run(unit, "", product).error == "ledger.unit_closed"
+    for which in (LONG, LONG.upper(), f"uid:{LONG}", GROUPED, GROUPED.lower()):
+        found = desk.type("unit", "show", which)
+        assert (found.code, found.out["unit"]) == (0, GROUPED), found
+    assert desk.type("verify", "--profile", product, "--port", str(unit)).code == 0
+
+
+def test_a_number_that_is_a_token_of_the_ledger_is_refused(desk: RealDesk) -> None:
+    """A firmware that tells its token where its number belongs: nothing is reserved or shown."""
+    source = desk.folder / "hex.csv"
+    source.write_text(f"Device Token,QR Token\n{LONG},sqr_{'h' * 32}+1\n")
+    told = desk.type("tokens", "import", str(source), "--product", PRODUCT, "--lot", "H")
+    assert told.code == 0, told
+    product = profile(desk.folder, serial=None, uid="[0-9A-Fa-f]+")
+    told = desk.run(unit_of(desk, "u1", uid=LONG), "", product)
+    assert (told.code, told.error) == (1, "device.identity_is_token"), told
+    assert {row["state"] for row in desk.type("tokens", "status").out["counts"]} == {"available"}
+    said = json.dumps(told.out)
+    assert LONG.lower() not in said.lower()
+    assert GROUPED not in said
+
+
+def test_a_number_that_only_looks_like_a_token_names_no_unit(desk: RealDesk) -> None:
     """It is hidden everywhere, so that all such chips would be one unit: refused."""
-    product = profile(desk.folder, serial=None)
-    told = desk.run(unit_of(desk, "u1", uid="0123456789ABCDEF0123456789ABCDEF"), "", product)
+    product = profile(desk.folder, serial=None, uid="[0-9A-Z]+")
+    told = desk.run(unit_of(desk, "u1", uid="G123456789ABCDEF0123456789ABCDEF"), "", product)
     assert (told.code, told.error) == (1, "device.bad_identity"), told
 
 

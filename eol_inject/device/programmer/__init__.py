@@ -13,6 +13,7 @@ from typing import Final, Literal
 from eol_inject.device import ports
 from eol_inject.device.console import listen
 from eol_inject.device.esp_errors import PORT_ERRORS
+from eol_inject.device.identity import IsToken, public_fact
 from eol_inject.device.line import Line
 from eol_inject.device.masking import hide, mask
 from eol_inject.device.programmer import commands, content
@@ -51,6 +52,7 @@ class Programmer:
         device: DeviceSpec,
         spec: ProgrammerSpec,
         *,
+        is_token: IsToken,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         aborted: Callable[[], bool] = lambda: False,
@@ -63,6 +65,7 @@ class Programmer:
         self._clock = clock
         self._sleep = sleep
         self._aborted = aborted
+        self._is_token = is_token
         self._end = clock() + device.deadline_s
         self._lock = PortLock(port)
         self._secrets: tuple[Secret, ...] = ()
@@ -78,8 +81,9 @@ class Programmer:
     def identify(self) -> Mapping[str, str]:
         """What the chip says of itself, by the groups of the profile's patterns.
 
-        From the first time on the port is this one's, until ``close``. Raises
-        ``UnitError("device.other_chip")`` where it is not what the profile requires.
+        From the first time on the port is this one's, until ``close``. Raises ``UnitError``:
+        ``device.other_chip`` where it is not what the profile requires,
+        ``device.identity_is_token``.
         """
         self._lock.take()
         facts = self._facts(self._spec.identify)
@@ -224,7 +228,10 @@ class Programmer:
         if done.code == 0 and all(found):
             groups = [one.groupdict() for one in found if one is not None]
             return {
-                name: mask(text) for row in groups for name, text in row.items() if text is not None
+                name: public_fact(name, text, self._is_token)
+                for row in groups
+                for name, text in row.items()
+                if text is not None
             }
         raise self._why(command, done)
 

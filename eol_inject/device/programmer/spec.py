@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from eol_inject.device.identity import IDENTITIES
 from eol_inject.device.spec import Pattern
 from eol_inject.specs import Spec
 
@@ -188,7 +189,3 @@ class ProgrammerSpec(Spec):
         )
         found = (self.version, self.identify, self.reset, *(one for row in moving for one in row))
         return tuple(command for command in found if command is not None)
-
-
-IDENTITIES = frozenset({"mac", "serial", "uid"})
-"""Groups of ``identify`` that name a unit."""

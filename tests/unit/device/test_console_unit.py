@@ -69,6 +69,7 @@ def unit(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[ConsoleUnit, Po
             "loop://",
             DeviceSpec(chip="esp32c3", mode="console"),
             ConsoleSpec.model_validate(table),
+            is_token=lambda _: False,
             sleep=lambda _: None,
             clock=lambda: port.now,
         )
