@@ -27,7 +27,7 @@ from eol_inject.station import boot_check
 from eol_inject.station.golden import in_memory, load_programmed
 from eol_inject.station.resume import Next
 from eol_inject.station.teller import Teller
-from eol_inject.station.way import AskSerial
+from eol_inject.station.way import AskSerial, KeepLease, nobody_waits
 from eol_inject.unit import AuthToken, Identifier, Proof, Unit
 from eol_inject.verify import Findings, InMemory, Place, PlaceState, TableState
 
@@ -77,13 +77,13 @@ class ProgrammerWay:
         """Whether the token can be read back."""
         return self.spec.proof == "read_back"
 
-    def open(self, port: str, baud: int, ask: AskSerial) -> "ProgrammerAtHand":
+    def open(self, port: str, baud: int, ask: AskSerial, keep: KeepLease) -> "ProgrammerAtHand":
         """Nothing is opened: the port is the programmer's own."""
-        return ProgrammerAtHand(self, self._programmer(port), ask)
+        return ProgrammerAtHand(self, self._programmer(port, keep), ask)
 
     def answers(self, port: str) -> bool:
         """Whether the chip answers its programmer, asked once."""
-        asked = self._programmer(port)
+        asked = self._programmer(port, nobody_waits)
         try:
             asked.identify()
         except EolError:
@@ -92,12 +92,13 @@ class ProgrammerWay:
             asked.close()
         return True
 
-    def _programmer(self, port: str) -> Programmer:
+    def _programmer(self, port: str, keep: KeepLease) -> Programmer:
         return Programmer(
             port,
             self.profile.spec.device,
             self.spec,
             aborted=self.aborted,
+            waiting=keep,
             is_token=self.ledger.knows,
         )
 

@@ -7,12 +7,18 @@ those folders. A real one with real boot loaders: ``test_avr.py``.
 import io
 import json
 import re
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from intelhex import IntelHex
 
+from eol_inject.errors import StationError
+from eol_inject.events import Step
+from eol_inject.ledger import Cycle
+from eol_inject.station.attempt import Attempt
 from tests.line.conftest import PRODUCT, RealDesk, Told
 from tests.support import toy_programmer as toy
 
@@ -376,6 +382,51 @@ def test_what_is_no_serial_number_is_not_taken(desk: RealDesk) -> None:
     assert token not in json.dumps(told.out)
     told = desk.run(unit_of(desk, "u2"), "", product)
     assert (told.code, told.error) == (3, "station.no_serial")
+
+
+@pytest.mark.parametrize(("verb", "at_its_ends"), [("write", 2), ("read", 0)])
+def test_a_slow_program_keeps_the_lease(
+    desk: RealDesk, monkeypatch: pytest.MonkeyPatch, verb: str, at_its_ends: int
+) -> None:
+    """With a lease that is nearly over whenever somebody looks, it is renewed while the program
+    runs: by the database's clock it never ends."""
+    left: list[tuple[Step | None, float, float]] = []
+    renew = Cycle.keep
+
+    def keep(attempt: Attempt) -> None:
+        if attempt.cycle is not None:
+            with closing(sqlite3.connect(desk.folder / "real.db", isolation_level=None)) as file:
+                file.execute("UPDATE lease SET expires = expires - 80")
+                (before,) = file.execute("SELECT expires FROM lease").fetchone()
+                renew(attempt.cycle)
+                (after,) = file.execute("SELECT expires FROM lease").fetchone()
+            left.append((attempt.teller.at, before, after))
+
+    monkeypatch.setattr(Attempt, "keep", keep)
+    unit = unit_of(desk, "u1")
+    (unit / "fault").write_text(f"{verb} slow")
+    assert desk.run(unit, "SN000001", profile(desk.folder)).code == 0
+    seen = [one for one in left if one[0] in {Step.WRITE, Step.READ_BACK}]
+    during = Step.WRITE if verb == "write" else Step.READ_BACK
+    assert sum(step is during for step, _, _ in seen) > at_its_ends
+    assert all(after - before > 60 for _, before, after in seen)
+
+
+def test_a_program_ends_where_the_lease_is_lost(
+    desk: RealDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another station has the unit: ours is not to write any more of it."""
+
+    def keep(attempt: Attempt) -> None:
+        if attempt.teller.at is Step.WRITE and "write" in (unit / "asked").read_text():
+            raise StationError("ledger.lease_lost", slot="1")
+
+    monkeypatch.setattr(Attempt, "keep", keep)
+    unit = unit_of(desk, "u1")
+    (unit / "fault").write_text("write hang")
+    told = desk.run(unit, "SN000001", profile(desk.folder))
+    assert (told.code, told.error) == (3, "ledger.lease_lost"), told
+    assert tokens_of(desk, unit) == set()
 
 
 def test_no_token_is_ever_an_argument(desk: RealDesk) -> None:

@@ -44,7 +44,10 @@ _WORDS: Final = 320
 
 class Programmer:
     """One cycle's work with the unit on a port. Raises ``StationError`` for the program, the port
-    and the time, ``UnitError`` for the unit."""
+    and the time, ``UnitError`` for the unit.
+
+    ``waiting`` is called again and again while a program runs; what it raises ends the program.
+    """
 
     def __init__(
         self,
@@ -56,6 +59,7 @@ class Programmer:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         aborted: Callable[[], bool] = lambda: False,
+        waiting: Callable[[], None] = lambda: None,
     ) -> None:
         if "://" in port:
             raise UsageError("device.programmer_port", port=port)
@@ -65,6 +69,7 @@ class Programmer:
         self._clock = clock
         self._sleep = sleep
         self._aborted = aborted
+        self._waiting = waiting
         self._is_token = is_token
         self._end = clock() + device.deadline_s
         self._lock = PortLock(port)
@@ -137,6 +142,7 @@ class Programmer:
                 allowed_s=self._device.deadline_s,
                 clock=self._clock,
                 aborted=self._aborted,
+                waiting=self._waiting,
             )
             try:
                 if self._spec.reset is None:
@@ -220,6 +226,7 @@ class Programmer:
             timeout_s=min(command.timeout_s, left),
             clock=self._clock,
             aborted=self._aborted,
+            waiting=self._waiting,
         )
 
     def _judged(self, command: CommandSpec, done: Done) -> dict[str, str]:

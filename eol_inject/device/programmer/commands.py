@@ -37,6 +37,7 @@ def run(
     timeout_s: float,
     clock: Callable[[], float],
     aborted: Callable[[], bool],
+    waiting: Callable[[], None],
 ) -> Done:
     """Run it to its end. ``given`` is its standard input; ``files`` are descriptors it inherits.
 
@@ -44,7 +45,8 @@ def run(
 
     It does not hear the terminal's Ctrl-C: the first one lets a unit be finished. Raises
     ``StationError``: ``device.programmer_missing``, ``device.programmer_hung``, and
-    ``StoppedError("device.aborted")``; the program is ended then.
+    ``StoppedError("device.aborted")``, and what ``waiting`` raises, which is called meanwhile; the
+    program is ended then.
     """
     program = arguments[0]
     try:
@@ -70,6 +72,7 @@ def run(
                 break
             except subprocess.TimeoutExpired:
                 sending = None  # communicate goes on with what it was given first
+            waiting()
             if aborted():
                 raise StoppedError("device.aborted")
             if clock() >= end:
