@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from intelhex import IntelHex
 
+from eol_inject import profiles
+from eol_inject.acts.check_profile import check_profile
 from eol_inject.errors import StationError
 from eol_inject.events import Step
 from eol_inject.ledger import Cycle
@@ -208,11 +210,18 @@ def test_a_profile_that_cannot_work_is_refused(
 
 
 def test_a_program_that_is_not_there_stops_before_the_unit(desk: RealDesk) -> None:
-    """Named, with what to do, and the station's fault."""
+    """Named, with what to do, and the station's fault; a profile may be checked without it."""
     product = profile(desk.folder, write='write = { run = ["no-such-programmer"] }')
-    told = desk.run(unit_of(desk, "u1"), "SN000001", product)
+    unit = unit_of(desk, "u1")
+    told = desk.run(unit, "SN000001", product)
     assert (told.code, told.error) == (3, "device.programmer_missing")
     assert "no-such-programmer" in told.out["error"]["text"]
+    assert "Install it" in told.out["error"]["hint"]
+    assert not (unit / "asked").exists()
+    assert {row["state"] for row in desk.type("tokens", "status").out["counts"]} == {"available"}
+    checked = check_profile(profiles.load(product))
+    assert [warning for warning in checked.warnings if "'no-such-programmer'" in warning]
+    assert not [warning for warning in checked.warnings if sys.executable in warning]
 
 
 def test_an_eeprom_takes_the_token(desk: RealDesk) -> None:

@@ -30,7 +30,7 @@ from eol_inject.device.spec import DeviceSpec
 from eol_inject.errors import EolError, StationError, StoppedError, UnitError, UsageError
 from eol_inject.unit import Secret
 
-__all__ = ["MemoryName", "Programmer", "require_programs"]
+__all__ = ["MemoryName", "Programmer", "missing_programs", "require_programs"]
 
 MemoryName = Literal["flash", "eeprom"]
 
@@ -287,12 +287,15 @@ class Programmer:
                 return StationError("device.no_sync", port=self._port)
 
 
-def require_programs(spec: ProgrammerSpec) -> None:
-    """Raise ``StationError("device.programmer_missing")`` unless every program is there."""
+def missing_programs(spec: ProgrammerSpec) -> tuple[str, ...]:
+    """The programs of a profile that this computer does not find, each once."""
     import shutil
 
-    for command in spec.commands:
-        if shutil.which(command.run[0]) is None:
-            raise StationError(
-                "device.programmer_missing", program=command.run[0], why="not found on PATH"
-            )
+    programs = dict.fromkeys(command.run[0] for command in spec.commands)
+    return tuple(one for one in programs if shutil.which(one) is None)
+
+
+def require_programs(spec: ProgrammerSpec) -> None:
+    """Raise ``StationError("device.programmer_missing")`` unless every program is there."""
+    for program in missing_programs(spec):
+        raise StationError("device.programmer_missing", program=program, why="not found on PATH")
