@@ -28,6 +28,8 @@ def main(unit: Path, verb: str, *rest: str) -> int:
         return code
     if what == "slow":
         time.sleep(0.5)
+    while what == "wait" and not (unit / "go").exists():
+        time.sleep(0.02)
     match verb:
         case "identify":
             uid = (unit / "uid").read_text().strip() if (unit / "uid").exists() else ""

@@ -222,7 +222,7 @@ class Programmer:
             [argument.format_map(values) for argument in command.run],
             given=typed.encode() if given is None else given,
             moves=moves,
-            files=(file.number,) if file else (),
+            files=(*self._lock.numbers, *((file.number,) if file else ())),
             timeout_s=min(command.timeout_s, left),
             clock=self._clock,
             aborted=self._aborted,

@@ -13,6 +13,7 @@ from eol_inject.errors import StationError, StoppedError
 
 _LOOK_S: Final = 0.1
 """Between two looks whether somebody wants to stop."""
+_KILL: Final = getattr(signal, "SIGKILL", signal.SIGTERM)
 _END_S: Final = 2.0
 """How long a program may take to end itself before it is killed."""
 
@@ -82,6 +83,7 @@ def run(
     except BaseException:
         _end(process)
         raise
+    _signal(process, _KILL)  # what it has started and left behind would keep the port locked
     said = errors if moves else errors + output
     return Done(process.returncode, output, said.decode("utf-8", "replace"))
 
@@ -92,7 +94,7 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
     try:
         process.wait(_END_S)
     except subprocess.TimeoutExpired:
-        _signal(process, getattr(signal, "SIGKILL", signal.SIGTERM))
+        _signal(process, _KILL)
         process.wait(_END_S)
     for pipe in (process.stdin, process.stdout, process.stderr):
         if pipe is not None:
