@@ -147,6 +147,23 @@ def test_an_ok_is_not_a_saved_token(
     assert line.labels() == {}
 
 
+def test_a_saved_token_is_seen_after_a_restart(line: Line) -> None:
+    """`prefs set` answers OK wherever it wrote to: only the banner of the next start shows that the
+    firmware found its token. The four characters in it are hidden in what is kept."""
+    wrong = """inject = [{ name = "prefs set", send = "prefs set blink auth {auth}",
+  expect = '"status":"ok"' }]""".replace("\n", " ")
+    unit = unit_of(line, profile=PREFS)
+    told = run(line, unit, profile=changed(line, "require =", f"{wrong}\nrequire ="))
+    assert (told.code, told.error) == (1, "device.boot_silent"), told
+    assert line.labels() == {}
+    told = run(line, unit)
+    assert told.code == 0, told
+    (token,) = unit.tokens(line.pool)
+    said = json.dumps(line.type("unit", "show", unit.mac, "--log").out, ensure_ascii=False)
+    assert "Token:     [hidden] - ••••" in said
+    assert f"{token[:4]} - " not in said
+
+
 def test_a_firmware_that_tells_its_token_is_read_back(line: Line) -> None:
     """Proof `read_back`; a unit that holds another unit's token is stopped before anything."""
     profile = own(line)
