@@ -6,6 +6,7 @@ never kept or shown but for a short masked phrase of an error: it may quote what
 
 import contextlib
 import re
+import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Final, Literal
@@ -34,6 +35,7 @@ __all__ = ["MemoryName", "Programmer", "missing_programs", "require_programs"]
 
 MemoryName = Literal["flash", "eeprom"]
 
+_SIM_PROGRAM: Final = (sys.executable, "-m", "eol_inject.sim.programmer")
 _PULSE_S: Final = 0.1
 _BYTES: Final = re.compile(r"\b(?:0x)?[0-9A-Fa-f]{2}\b")
 """A byte in hex: a programmer names those that differ, and they may be the token's."""
@@ -61,7 +63,7 @@ class Programmer:
         aborted: Callable[[], bool] = lambda: False,
         waiting: Callable[[], None] = lambda: None,
     ) -> None:
-        if "://" in port:
+        if port and ("://" in port) != spec.simulated:
             raise UsageError("device.programmer_port", port=port)
         self._port = port
         self._device = device
@@ -90,7 +92,8 @@ class Programmer:
         ``device.other_chip`` where it is not what the profile requires,
         ``device.identity_is_token``.
         """
-        self._lock.take()
+        if not self._spec.simulated:
+            self._lock.take()
         facts = self._facts(self._spec.identify)
         for name, wanted in self._spec.require.items():
             if facts.get(name) != wanted:
@@ -219,7 +222,10 @@ class Programmer:
         }
         typed = "".join(f"{line.format_map(values)}\n" for line in command.typed)
         return commands.run(
-            [argument.format_map(values) for argument in command.run],
+            [
+                *(_SIM_PROGRAM if self._spec.simulated else command.run[:1]),
+                *(argument.format_map(values) for argument in command.run[1:]),
+            ],
             given=typed.encode() if given is None else given,
             moves=moves,
             files=(*self._lock.numbers, *((file.number,) if file else ())),
@@ -291,7 +297,7 @@ def missing_programs(spec: ProgrammerSpec) -> tuple[str, ...]:
     """The programs of a profile that this computer does not find, each once."""
     import shutil
 
-    programs = dict.fromkeys(command.run[0] for command in spec.commands)
+    programs = {command.run[0]: None for command in spec.commands if not spec.simulated}
     return tuple(one for one in programs if shutil.which(one) is None)
 
 

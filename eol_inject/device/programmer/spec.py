@@ -18,6 +18,9 @@ from eol_inject.specs import Spec
 ALWAYS = frozenset({"port", "baud", "chip"})
 """What every command may name in braces."""
 
+SIMULATED = "sim-programmer"
+"""Stands for ``python -m eol_inject.sim.programmer``, whose units are for training ledgers."""
+
 CONTENT = frozenset({"file", "address", "size"})
 """What a command that writes or reads may name as well: the file in memory, the first address (as
 ``0x…``), the number of bytes."""
@@ -179,6 +182,17 @@ class ProgrammerSpec(Spec):
             if command is not None and (strange := sorted(command.names & CONTENT)):
                 raise ValueError(f"{name} moves no bytes: {{{strange[0]}}} means nothing to it")
         return self
+
+    @model_validator(mode="after")
+    def _simulated_or_real(self) -> Self:
+        if len({command.run[0] == SIMULATED for command in self.commands}) > 1:
+            raise ValueError(f"either every command is {SIMULATED} or none: units are real or not")
+        return self
+
+    @property
+    def simulated(self) -> bool:
+        """Whether its units are made up."""
+        return self.identify.run[0] == SIMULATED
 
     @property
     def commands(self) -> tuple[CommandSpec, ...]:
