@@ -268,6 +268,8 @@ def test_a_chip_with_a_number_of_128_bits_is_made(desk: RealDesk) -> None:
     for which in (LONG, LONG.upper(), f"uid:{LONG}", GROUPED, GROUPED.lower()):
         found = desk.type("unit", "show", which)
         assert (found.code, found.out["unit"]) == (0, GROUPED), found
+        scanned = desk.type("unit", "show", "-", scans=f"{which}\n")
+        assert (scanned.code, scanned.out["unit"]) == (0, GROUPED), scanned
     assert desk.type("verify", "--profile", product, "--port", str(unit)).code == 0
 
 

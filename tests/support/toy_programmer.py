@@ -28,7 +28,8 @@ def main(unit: Path, verb: str, *rest: str) -> int:
         return code
     if what == "slow":
         time.sleep(0.5)
-    while what == "wait" and not (unit / "go").exists():
+    until = time.monotonic() + 60  # whoever told it to wait may have died
+    while what == "wait" and not (unit / "go").exists() and time.monotonic() < until:
         time.sleep(0.02)
     match verb:
         case "identify":
