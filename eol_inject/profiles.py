@@ -146,6 +146,8 @@ class ProfileSpec(specs.Spec):
             )
         if programmer.proof == "reply" and self.boot is None:
             raise ValueError("proof = 'reply' needs [boot]: what the firmware says with its token")
+        if programmer.simulated and self.boot is not None:
+            raise ValueError("the units of a simulated programmer say nothing: leave [boot] out")
         if self.device.mode == "inject" and programmer.flash.gaps == "fill":
             raise ValueError("gaps = 'fill' writes the image whole, and mode = 'inject' does not")
         if self.device.mode == "inject" and programmer.flash.read is None:

@@ -115,7 +115,7 @@ def refusal(url: str, error: Exception) -> EolError:
 
 def busy(url: str, known: str = "") -> EolError:
     """``device.port_busy`` with the name of who holds it, where that can be seen."""
-    names = known if "://" in url else ", ".join(map(str, holders(url)))
+    names = known if known or "://" in url else ", ".join(map(str, holders(url)))
     return StationError("device.port_busy", port=url, holder=names or "another program")
 
 

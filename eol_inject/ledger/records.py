@@ -33,7 +33,7 @@ from eol_inject.ledger.schema import (
 )
 from eol_inject.ledger.transitions import LIVE, State
 from eol_inject.ledger.vault import Vault
-from eol_inject.unit import SELF_ROLE, AuthToken, ClaimCode, Identifier
+from eol_inject.unit import SELF_ROLE, AuthToken, ClaimCode, Identifier, grouped
 
 _HELD: Final = sa.and_(assignment.c.token == token.c.id, assignment.c.state != "available")
 _HOLDER: Final = sa.select(
@@ -152,9 +152,10 @@ def todos(conn: sa.Connection, *, closed: bool) -> tuple[Todo, ...]:
 
 def unit_of(conn: sa.Connection, value: str) -> tuple[Identifier, ...]:
     """Every identifier with this value, of whatever kind: for a value typed without its kind."""
+    value = value.strip()
     rows = conn.execute(
         sa.select(identifier.c.kind, identifier.c.value).where(
-            identifier.c.value.in_({value, value.strip(), value.strip().lower()})
+            identifier.c.value.in_({value, value.lower(), grouped(value)})
         )
     )
     return tuple(Identifier(kind, known) for kind, known in rows)

@@ -73,11 +73,12 @@ def _cycle(bench: Bench, attempt: Attempt) -> None:
     if baud < bench.profile.spec.device.baud:
         attempt.teller.note("station.slower", f"This slot begins at {baud} baud: it had trouble.")
     ask = partial(scanning.ask_serial, bench, attempt.teller)
-    with bench.way.open(attempt.port, baud, ask) as hand:
+    with bench.way.open(attempt.port, baud, ask, attempt.keep) as hand:
         with step(Step.IDENTIFY):
             identity = hand.identify()
             attempt.identified(identity)
             hand.admit()
+        preflight.unit_fits(bench, identity.unit)
         labelling.one_at_a_time(bench, identity.unit)
         cycle = attempt.take(identity.unit)
         standing = cycle.standing()

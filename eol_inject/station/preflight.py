@@ -10,9 +10,11 @@ from typing import Final
 
 from eol_inject.errors import UsageError
 from eol_inject.label import check_template
+from eol_inject.label.values import of_unit
 from eol_inject.ledger.model import Kind
 from eol_inject.station import scanning
 from eol_inject.station.bench import Bench
+from eol_inject.unit import Unit
 
 _FEW: Final = 10
 """Tokens left of a lot from which on it is said."""
@@ -53,6 +55,15 @@ def slot_fits(bench: Bench, slot: str) -> None:
     fields = bench.profile.public_fields
     for template in bench.templates.values():
         check_template(template, fields, known={"slot": slot})
+
+
+def unit_fits(bench: Bench, unit: Unit) -> None:
+    """So has the unit's own number, once it is known: some have 32 digits and more.
+
+    Raises ``UsageError("label.text_too_long")``.
+    """
+    for template in bench.templates.values():
+        check_template(template, bench.profile.public_fields, known=of_unit(unit))
 
 
 def same_world(kind: Kind, port: str) -> None:
