@@ -18,8 +18,8 @@ from pathlib import Path
 _USER = "nobody"
 _START_S = 30
 _MEMORY = Path("/dev/shm")
-_ROOM = 1 << 30
-"""Bytes: 40 MB a server, 8 MB a database, and a write-ahead log that grows to some hundred MB."""
+_ROOM = 2 << 30
+"""Bytes, for all workers together: 40 MB a server, 8 MB a database, and write-ahead logs."""
 
 
 def candidates() -> Iterator[Path]:
@@ -81,7 +81,8 @@ class Server:
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 [self.bin / "postgres", "-D", self.data, "-k", self.folder, "-h", "",
-                 "-c", "max_connections=200", *options],
+                 "-c", "max_connections=200",
+                 "-c", "dynamic_shared_memory_type=mmap", *options],
                 stdout=log, stderr=log, **_as_user(),
             )  # fmt: skip
         deadline = time.monotonic() + _START_S
