@@ -1,13 +1,17 @@
 """What every test runs under: no user's ledger in reach, no missing program unnoticed in CI."""
 
+import gc
 import os
 import shutil
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests.support import postgres
 
 # A shared machine stalls now and then; what has to be fast is measured in benchmarks/.
 settings.register_profile("house", deadline=None, database=None)
@@ -19,6 +23,10 @@ _IN_CI = os.environ.get("CI") == "true"
 def pytest_configure() -> None:
     """Programs that tests start obey Ctrl-C, also where this one was started in the background:
     a shell lets such a program ignore it, and what a program ignores its children ignore too."""
+    # Hundreds of them start: without bytecode each would compile the product again, and each worker
+    # these tests.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -41,6 +49,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         ]
         if missing:
             pytest.skip(f"{missing[0]} is not installed; see .ci/debian-packages")
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays to the end: no collection of garbage walks it again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -68,3 +82,10 @@ def _own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         runtime.mkdir(mode=0o700)
         patch.setenv("XDG_RUNTIME_DIR", str(runtime))
         yield home
+
+
+@pytest.fixture(scope="session")
+def running_server() -> Iterator[postgres.Server]:
+    """One PostgreSQL server for all tests that leave it running."""
+    with postgres.running() as started:
+        yield started

@@ -14,12 +14,11 @@ _numbers = count(1)
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[postgres.Server]:
-    """A PostgreSQL server, and in it ``blank``: an empty ledger to copy."""
-    with postgres.running() as started:
-        url = started.create("blank")
-        open_ledger(url, keys=KEYS, station="st1", create=Kind.TRAINING).close()
-        yield started
+def server(running_server: postgres.Server) -> postgres.Server:
+    """The PostgreSQL server, and in it ``blank``: an empty ledger to copy."""
+    url = running_server.create("blank")
+    open_ledger(url, keys=KEYS, station="st1", create=Kind.TRAINING).close()
+    return running_server
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

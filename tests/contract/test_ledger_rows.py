@@ -58,7 +58,18 @@ def told(request, tmp_path_factory):
     with open_ledger(url, keys=KEYS, station="st1", create=Kind.TRAINING) as ledger:
         fill(ledger, 5)
         tell(ledger)
-        yield ledger
+        assert found(ledger) == set()
+        yield ledger, rows(ledger)
+
+
+def rows(ledger):
+    """All rows of every table that a test may change."""
+    tables = [table for table in TABLES if table.name in {*ROW, "meta", "station", "event"}]
+    with ledger._setup.db.engine.connect() as conn:
+        return {
+            table: [row._asdict() for row in conn.execute(sa.select(table).order_by(*table.c))]
+            for table in tables
+        }
 
 
 def tell(ledger):
@@ -89,18 +100,16 @@ def tell(ledger):
 
 @pytest.fixture
 def storied(told):
-    """The story, and again as it was when the test is over."""
-    tables = [table for table in TABLES if table.name in {*ROW, "meta", "station", "event"}]
-    with told._setup.db.engine.connect() as conn:
-        before = {
-            table: [row._asdict() for row in conn.execute(sa.select(table))] for table in tables
-        }
-    assert found(told) == set()
-    yield told
+    """The story, in which nothing was found, and again as it was when the test is over."""
+    ledger, before = told
+    assert rows(ledger) == before
+    yield ledger
+    after = rows(ledger)
     statements = []
-    for table, rows in before.items():
-        statements += [sa.delete(table), *(sa.insert(table).values(row) for row in rows)]
-    tamper(told, *statements)
+    for table, content in before.items():
+        if after[table] != content:
+            statements += [sa.delete(table), *(sa.insert(table).values(row) for row in content)]
+    tamper(ledger, *statements)
 
 
 def changed(table, column, before):

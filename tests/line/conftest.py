@@ -194,10 +194,9 @@ def line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Iterator[Line]:
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[postgres.Server]:
+def server(running_server: postgres.Server) -> postgres.Server:
     """A PostgreSQL server of our own."""
-    with postgres.running() as started:
-        yield started
+    return running_server
 
 
 @pytest.fixture

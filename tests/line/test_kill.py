@@ -4,13 +4,8 @@ Judged from the units' flash and the printed labels. Each point stands once here
 full matrix is in ``make soak``.
 """
 
-import os
-import signal
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -18,8 +13,8 @@ import pytest
 from eol_inject.events import Step
 from eol_inject.sim import manage
 from tests.line.conftest import LOT, Line, Unit
+from tests.support.killed_at import killed_at
 
-KILLED_AT = Path(__file__).parents[1] / "support" / "killed_at.py"
 POINTS = [
     *(("StepStarted", step) for step in Step if step not in {Step.BOOT_CHECK, Step.SCAN}),
     ("Progress", Step.WRITE),
@@ -33,19 +28,12 @@ POINTS = [
 
 def kill(line: Line, unit: Unit, point: tuple[str, Step], profile: str) -> None:
     """One `run --once` in a process of its own, which dies at ``point``."""
-    done = subprocess.run(
-        [
-            sys.executable, str(KILLED_AT), point[0], point[1].value,
-            "run", "--once", "--profile", profile, "--port", unit.url, "--lot", LOT,
-            "--printer", str(line.folder / "labels"), *line.options,
-            "--station", "S1", "--operator", "Ada",
-        ],
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
-        capture_output=True,
-        check=False,
-        timeout=60,
-    )  # fmt: skip
-    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    args = [
+        "run", "--once", "--profile", profile, "--port", unit.url, "--lot", LOT,
+        "--printer", str(line.folder / "labels"), *line.options,
+        "--station", "S1", "--operator", "Ada",
+    ]  # fmt: skip
+    killed_at(point[0], point[1].value, args)
 
 
 def lease_runs_out(line: Line) -> None:

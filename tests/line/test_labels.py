@@ -23,8 +23,8 @@ from eol_inject import resources
 from eol_inject.sim import manage
 from eol_inject.sim.printer import PrinterFaults, SimPrinter
 from tests.line.conftest import FIRMWARE, LOT, Line, Scanner, Told, Unit
+from tests.support.killed_at import killed_at
 
-KILLED_AT = Path(__file__).parents[1] / "support" / "killed_at.py"
 ELSE = "sqr_" + "Some_Other_Code-" * 2 + "+1"
 
 
@@ -392,12 +392,7 @@ def command(line: Line, unit: Unit, printer: SimPrinter) -> list[str]:
 
 def kill(line: Line, unit: Unit, printer: SimPrinter, point: tuple[str, str]) -> None:
     """A run in a process of its own, which dies at ``point``."""
-    done = subprocess.run(
-        [sys.executable, str(KILLED_AT), *point, *command(line, unit, printer)],
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
-        input=b"", capture_output=True, check=False, timeout=60,
-    )  # fmt: skip
-    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    killed_at(*point, command(line, unit, printer))
 
 
 def start(line: Line, unit: Unit, printer: SimPrinter) -> subprocess.Popen[bytes]:

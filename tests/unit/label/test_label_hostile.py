@@ -119,9 +119,9 @@ def _render_or_refuse(
 def test_no_hostile_value_changes_more_than_its_own_text(
     make_proven: MakeProven, template: Template
 ) -> None:
-    """2,000 generated values: each is refused with a known code, or stays inside its own box."""
-    printed = _campaign(make_proven, template, seed=20261122, cases=2000)
-    assert 200 < printed < 1900  # both ways out were taken
+    """500 generated values: each is refused with a known code, or stays inside its own box."""
+    printed = _campaign(make_proven, template, seed=20261122, cases=500)
+    assert 50 < printed < 475  # both ways out were taken
 
 
 @pytest.mark.soak

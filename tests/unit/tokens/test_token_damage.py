@@ -5,7 +5,7 @@ import io
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.token_sources import HEADER, auth, opened, pairs, qr, refused, table
@@ -74,13 +74,28 @@ DAMAGE: dict[str, Callable[[Rows], bytes]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("damage", DAMAGE)
-@given(rows=well_formed)
-def test_well_formed_rows_come_through_every_damage(damage: str, rows: Rows) -> None:
-    """AuthToken, and claim code are those that were exported, in their order."""
+def _come_through(damage: str, rows: Rows) -> None:
     batch = opened(DAMAGE[damage]([(*HEADER, "Name"), *rows]))
     found = [(t.auth.reveal(), t.claim.reveal() if t.claim else None) for t in batch.tokens]
     assert found == [row[:2] for row in rows]
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+@settings(max_examples=30)
+@given(rows=well_formed)
+def test_well_formed_rows_come_through_every_damage(damage: str, rows: Rows) -> None:
+    """AuthToken, and claim code are those that were exported, in their order."""
+    _come_through(damage, rows)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("damage", DAMAGE)
+@settings(max_examples=2000)
+@given(rows=well_formed)
+def test_well_formed_rows_come_through_for_long(damage: str, rows: Rows) -> None:
+    """The same, many more rows."""
+    _come_through(damage, rows)
 
 
 @pytest.mark.parametrize("damage", DAMAGE)

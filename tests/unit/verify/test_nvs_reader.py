@@ -258,7 +258,7 @@ def test_only_what_is_in_use_is_read() -> None:
     st.binary(min_size=1, max_size=64),
     st.sampled_from([1, 2]),
 )
-@settings(max_examples=2000, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=500, suppress_health_check=[HealthCheck.too_slow])
 def test_mutated_pages_end_in_a_result(at: int, garbage: bytes, version: int) -> None:
     """A value is right or not there; damage never turns it into another one."""
     data = bytearray(_sample(version))
