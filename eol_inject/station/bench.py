@@ -75,7 +75,8 @@ class Bench:
     desk: threading.Lock = field(default_factory=threading.Lock)
     """Held by the slot whose question the scanner answers."""
     early: dict[str, Reading] = field(default_factory=dict)
-    """By slot: a reading that started it, which may be its unit's serial number."""
+    """By slot: a reading that started its cycle, which may be its unit's serial number; gone with
+    that cycle."""
     label_later: bool = False
     """Units stay verified: their labels come from sheets."""
     clock: Callable[[], float] = field(default=awake_or_not)

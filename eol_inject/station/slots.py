@@ -106,6 +106,13 @@ class Slots:
 
     def _cycle(self, slot: Slot) -> None:
         try:
+            self._one(slot)
+        finally:
+            # what was scanned with this start is nobody's serial number any more
+            self._bench.early.pop(slot.name, None)
+
+    def _one(self, slot: Slot) -> None:
+        try:
             port = slot.port(self._ports())
             if port is None:
                 raise StationError("device.slot_empty", slot=slot.name, place=_words(slot))

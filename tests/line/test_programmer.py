@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from intelhex import IntelHex
 
-from tests.line.conftest import PRODUCT, RealDesk, Told
+from tests.line.conftest import LOT, PRODUCT, RealDesk, Told
 from tests.support import toy_programmer as toy
 
 TOY = Path(toy.__file__)
@@ -373,3 +373,18 @@ def test_qa_reads_a_unit_by_its_programmer(desk: RealDesk) -> None:
     assert not any(token in json.dumps(told.out) for token in desk.line.pool)
     told = verify("")
     assert (told.code, told.error) == (2, "label.nothing_scanned")
+
+
+def test_a_scanned_number_is_not_kept_for_the_next_unit(desk: RealDesk) -> None:
+    """The unit whose number was scanned does not answer; the next one is begun by a bare Enter: it
+    is asked for its own number, and nobody scans one."""
+    product = profile(desk.folder)
+    unit = unit_of(desk, "u1")
+    (unit / "fault").write_text("identify chip x2")
+    told = desk.type(
+        "run", "--profile", product, "--port", str(unit), "--lot", LOT, "--scanner", "tty",
+        "--printer", str(desk.folder / "labels"), scans="SN000001\n\n",
+    )  # fmt: skip
+    errors = [one["error"]["code"] for one in told.out["units"]]
+    assert errors == ["device.other_chip", "device.other_chip", "station.no_serial"]
+    assert tokens_of(desk, unit) == set()
