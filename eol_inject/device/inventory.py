@@ -7,6 +7,7 @@ certain layout leads to can be tried without it.
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,8 +35,20 @@ Snapshot = tuple[Seen, ...]
 """All ports at one moment, sorted as a person counts (COM2 before COM10)."""
 
 
+_LOOKS: Final = 5
+"""A port that goes away while pyserial reads about it ends the listing: then it is made anew."""
+
+
 def snapshot() -> Snapshot:
-    """The ports that the system lists now."""
+    """The ports that the system lists now. Raises ``StationError("device.ports_unlisted")``."""
+    for _ in range(_LOOKS):
+        # pyserial 3.5 takes a missing line of /sys for a number where a unit was just unplugged
+        with suppress(OSError, TypeError, ValueError):
+            return _listed_now()
+    raise StationError("device.ports_unlisted")
+
+
+def _listed_now() -> Snapshot:
     from serial.tools import list_ports
 
     found = (

@@ -51,12 +51,11 @@ class Slots:
 
         A single slot works in the caller's own thread.
         """
-        jobs = [partial(self._cycle, slot) for slot in self._slots]
         records: list[CycleRecord] = []
-        if len(jobs) == 1:
-            jobs[0]()
+        if len(self._slots) == 1:
+            self._cycle(self._slots[0])
         else:
-            self._side_by_side(jobs, records)
+            self._side_by_side(self._cycle, records)
         self._drain(records)
         return records
 
@@ -72,18 +71,19 @@ class Slots:
             bench = self._bench
             taken = lambda: bench.lane.locked() or bench.desk.locked()  # noqa: E731
             calls = Calls(bench.scanner, self._slots, taken, bench.early)
-            jobs = [
-                partial(self._attend_calls, slot, spec, calls, once=once) for slot in self._slots
-            ]
+            job = partial(self._attend_calls, spec=spec, calls=calls, once=once)
         else:
-            jobs = [partial(self._attend, slot, spec, answers, once=once) for slot in self._slots]
+            job = partial(self._attend, spec=spec, answers=answers, once=once)
         records: list[CycleRecord] = []
-        self._side_by_side(jobs, records)
+        self._side_by_side(job, records)
         self._drain(records)
         return records
 
-    def _side_by_side(self, jobs: Sequence[Callable[[], None]], records: list[CycleRecord]) -> None:
-        threads = [threading.Thread(target=job, daemon=True) for job in jobs]
+    def _side_by_side(self, job: Callable[[Slot], None], records: list[CycleRecord]) -> None:
+        threads = [
+            threading.Thread(target=self._whole, args=(job, slot), daemon=True)
+            for slot in self._slots
+        ]
         for thread in threads:
             thread.start()
         left = _LET_GO_S
@@ -93,6 +93,17 @@ class Slots:
                 alive[0].join(_JOIN_S)
             if self._stop.at_once():
                 left -= _JOIN_S
+
+    def _whole(self, job: Callable[[Slot], None], slot: Slot) -> None:
+        """``job``; where a defect ends it, the slot has an outcome and the run does not pass."""
+        whole = False
+        try:
+            job(slot)
+            whole = True
+        finally:
+            if not whole:
+                lost = StationError("station.slot_lost", slot=slot.name)
+                self._done.put(refuse_cycle(self._bench, slot=slot.name, error=lost))
 
     def _drain(self, records: list[CycleRecord]) -> None:
         while not self._done.empty():
@@ -121,18 +132,23 @@ class Slots:
             return
         self._done.put(run_cycle(self._bench, slot=slot.name, port=port))
 
-    def _attend_calls(self, slot: Slot, spec: PresenceSpec, calls: "Calls", *, once: bool) -> None:
+    def _attend_calls(self, slot: Slot, *, spec: PresenceSpec, calls: "Calls", once: bool) -> None:
         """A scan says that the unit is there; nothing says that it has left."""
         while not self._stop.wanted():
             if calls.called(slot.name):
                 self._cycle(slot)
                 if once:
                     return
-            elif calls.over or self._stop.wait(spec.every_s):
+            elif calls.over:
+                if once:
+                    never = StationError("station.not_called", slot=slot.name)
+                    self._done.put(refuse_cycle(self._bench, slot=slot.name, error=never))
                 return
+            else:
+                self._stop.wait(spec.every_s)
 
     def _attend(
-        self, slot: Slot, spec: PresenceSpec, answers: Callable[[str], bool], *, once: bool
+        self, slot: Slot, *, spec: PresenceSpec, answers: Callable[[str], bool], once: bool
     ) -> None:
         look = looker(slot, spec, ports=self._ports, answers=answers)
         gate = Gate(spec.debounce_s)

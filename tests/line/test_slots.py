@@ -17,6 +17,7 @@ from eol_inject.device.holders import holders
 from eol_inject.device.inventory import Seen
 from eol_inject.sim import manage
 from eol_inject.sim.printer import SimPrinter
+from eol_inject.station import presence
 from tests.line.conftest import LOT, PRODUCT, Line, Told, Unit
 
 PROFILE = "esp32c3-blnkopt"
@@ -390,3 +391,43 @@ def test_units_come_and_leave_by_themselves(line: Line, tmp_path: Path) -> None:
     assert done[0]["unit"] == unit.mac
     assert done[1]["unit"] != unit.mac
     assert child.returncode == 130
+
+
+def present(line: Line, kind: str) -> str:
+    """The product, its units noticed that way."""
+    text = Path(line.profile()).read_text() + f"\n[presence]\nkind = '{kind}'\ndebounce_s = 0.1\n"
+    path = line.folder / f"{kind}.toml"
+    path.write_text(text)
+    return str(path)
+
+
+def test_once_without_a_start_is_no_pass(line: Line) -> None:
+    """The scanner's input ends before anything was scanned: no unit was made, so exit 3."""
+    unit = line.unit()
+    with start(
+        line, "--once", "--port", unit.url, "--profile", present(line, "scan"), "--scanner", "tty"
+    ) as child:
+        out, _ = child.communicate("", timeout=30)
+    (done,) = json.loads(out)["units"]
+    assert (child.returncode, done["error"]["code"]) == (3, "station.not_called")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_slot_that_a_defect_ends_is_no_pass(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its look breaks in a way that nobody thought of: the other slot makes its unit, and the run
+    says which one was lost."""
+    units = [line.unit() for _ in range(2)]
+    ordinary = presence._opens
+
+    def looks(port: str) -> bool:
+        return 1 // (port != units[0].url) and ordinary(port)
+
+    monkeypatch.setattr(presence, "_opens", looks)
+    told = line.type(
+        "run", "--once", "--profile", present(line, "usb"), "--lot", LOT,
+        *(part for one in units for part in ("--port", one.url)),
+        "--printer", str(line.folder / "labels"),
+    )  # fmt: skip
+    by_slot = {one["slot"]: one for one in told.out["units"]}
+    assert (told.code, by_slot["1"]["error"]["code"]) == (3, "station.slot_lost")
+    assert by_slot["2"]["verdict"] == "pass"

@@ -2,8 +2,9 @@
 
 ``python toy_programmer.py UNIT VERB [MEMORY] [ADDRESS SIZE] [FILE]``: memories are the files
 ``flash`` and ``eeprom`` in the folder UNIT, beside them what is to go wrong (``fault``: a verb and
-a fault, ``x2`` for twice only), the chip's ``uid`` where it has one, and ``asked``, the verbs so far. Real programmers
-cannot be made to hang, lie or tear; those are tested with a real one elsewhere.
+a fault, ``x2`` for twice only), the chip's ``uid`` where it has one, and ``asked``, the verbs so
+far. Real programmers cannot be made to hang, lie or tear; those are tested with a real one
+elsewhere.
 """
 
 import sys
