@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from eol_inject.cli.answer import Answer, tell
+from eol_inject.cli.answer import Answer, show, tell
 from eol_inject.cli.common import (
     Workplace,
     events_option,
@@ -22,7 +22,7 @@ from eol_inject.cli.common import (
     with_workplace,
 )
 from eol_inject.cli.scanners import TTY, TypedLines, scanner_of, scanner_option, types
-from eol_inject.errors import RecordError
+from eol_inject.errors import RecordError, StationError
 from eol_inject.events import Outcome
 from eol_inject.scan import unwrap
 
@@ -134,8 +134,12 @@ def run(
             person=Terminal(ahead, piped=told.scanner == TTY),
             label_later=label_later,
         )
-        records = _run(bench, slots, once=once, say=_sayer(quiet=as_json or shown is not None))
-    return _answer(bench, records, once=once, as_json=as_json, profile=_needed(told.profile, ""))
+        sayer = Sayer(quiet=as_json or shown is not None)
+        records = _run(bench, slots, once=once, say=sayer)
+    answer = _answer(bench, records, once=once, as_json=as_json, profile=_needed(told.profile, ""))
+    if sayer.lost and answer.outcome is Outcome.PASS:
+        return Answer.of(StationError("report.output_lost"))
+    return answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,11 +199,19 @@ def _board(slots: "tuple[Slot, ...]", title: str) -> "LiveBoard":
     return LiveBoard(tuple(slot.name for slot in slots), title=title)
 
 
-def _sayer(*, quiet: bool) -> "Callable[[CycleRecord], None]":
-    """Each record as one line on standard output, where nothing else shows it."""
-    from eol_inject import report
+class Sayer:
+    """Each record as one line on standard output, where nothing else shows it (``quiet``)."""
 
-    return (lambda _: None) if quiet else (lambda record: click.echo(report.one_line(record)))
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self.lost = False
+        """A line could not be written."""
+
+    def __call__(self, record: "CycleRecord") -> None:
+        from eol_inject import report
+
+        if not self._quiet and not show(report.one_line(record)):
+            self.lost = True
 
 
 def _run(

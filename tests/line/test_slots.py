@@ -431,3 +431,51 @@ def test_a_slot_that_a_defect_ends_is_no_pass(line: Line, monkeypatch: pytest.Mo
     by_slot = {one["slot"]: one for one in told.out["units"]}
     assert (told.code, by_slot["1"]["error"]["code"]) == (3, "station.slot_lost")
     assert by_slot["2"]["verdict"] == "pass"
+
+
+def plain(line: Line, *args: str) -> list[str]:
+    """The real program, as people start it: one line an event, one line a unit."""
+    options = [option for option in line.options if option != "--json"]
+    return [
+        sys.executable, "-m", "eol_inject", "run", "--once", "--profile", PROFILE, "--lot", LOT,
+        *args, *options, "--station", "S1", "--printer", str(line.folder / "labels"),
+    ]  # fmt: skip
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is full")
+@pytest.mark.parametrize("slots", [1, 2])
+@pytest.mark.parametrize("closed", [True, False])
+def test_nobody_hears_the_progress_and_the_units_pass(line: Line, slots: int, closed: bool) -> None:
+    """A full disk behind ``2>``, or no standard error at all: no unit is to blame."""
+    units = [line.unit() for _ in range(slots)]
+    command = plain(line, *(part for one in units for part in ("--port", one.url)))
+    where = "2>&-" if closed else "2>/dev/full"
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'exec "$@" {where}', "sh", *command],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout.count("PASS")) == (0, slots), done
+    assert "identify" not in done.stdout
+    assert len(line.labels()) == slots
+    line.judge()
+
+
+@pytest.mark.parametrize(("to", "code"), [("pipe", 0), ("full", 3)])
+def test_nobody_reads_the_results_and_the_units_are_finished(
+    line: Line, to: str, code: int
+) -> None:
+    """``| head`` ended, or the disk is full: the slower slot goes on to its end all the same."""
+    units = [line.unit(), line.unit("esp32c3", "timing=real")]
+    command = plain(line, *(part for one in units for part in ("--port", one.url)))
+    where = "| true" if to == "pipe" else ">/dev/full"
+    codes = line.folder / "code"
+    subprocess.run(
+        ["/bin/sh", "-c", f'("$@"; echo $? >{codes}) {where}', "sh", *command],
+        stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False,
+    )  # fmt: skip
+    until = time.monotonic() + 60
+    while not codes.exists() and time.monotonic() < until:
+        time.sleep(0.1)
+    assert int(codes.read_text()) == code
+    assert len(line.labels()) == 2
+    line.judge()
