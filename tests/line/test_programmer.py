@@ -388,3 +388,21 @@ def test_a_scanned_number_is_not_kept_for_the_next_unit(desk: RealDesk) -> None:
     errors = [one["error"]["code"] for one in told.out["units"]]
     assert errors == ["device.other_chip", "device.other_chip", "station.no_serial"]
     assert tokens_of(desk, unit) == set()
+
+
+@pytest.mark.parametrize("fault", ["write die", "write hang", "write mismatch", "write tear"])
+def test_a_programmer_that_fails_alike_blocks_its_slot(desk: RealDesk, fault: str) -> None:
+    """Three units in a row, whatever the programmer does; a finished one frees the slot."""
+    write = 'write = { run = [PY, TOY, "{port}", "write", "flash"], timeout_s = 1 }'
+    product = profile(desk.folder, serial=None, write=write)
+    good = unit_of(desk, "good", uid="A1B2C0")
+    assert desk.run(good, "", product).code == 0
+    for number in range(3):
+        bad = unit_of(desk, f"bad{number}", uid=f"B1B2C{number}")
+        (bad / "fault").write_text(fault)
+        assert desk.run(bad, "", product).error not in {"", "station.slot_blocked"}
+    fourth = unit_of(desk, "fourth", uid="C1B2C3")
+    assert desk.run(fourth, "", product).error == "station.slot_blocked"
+    assert tokens_of(desk, fourth) == set()
+    assert desk.run(good, "", product).error == "ledger.unit_closed"
+    assert desk.run(fourth, "", product).code == 0
