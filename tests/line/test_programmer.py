@@ -8,6 +8,7 @@ import io
 import json
 import re
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -406,3 +407,20 @@ def test_a_programmer_that_fails_alike_blocks_its_slot(desk: RealDesk, fault: st
     assert tokens_of(desk, fourth) == set()
     assert desk.run(good, "", product).error == "ledger.unit_closed"
     assert desk.run(fourth, "", product).code == 0
+
+
+def test_a_person_who_takes_their_time_does_not_use_up_the_units(
+    desk: RealDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The serial number is scanned after the device's deadline: that was not the device's time."""
+
+    class Slow(io.BytesIO):
+        def read1(self, size: int | None = -1) -> bytes:
+            time.sleep(2.5)
+            return super().read1(size)
+
+    product = Path(profile(desk.folder))
+    product.write_text(product.read_text().replace("deadline_s = 30", "deadline_s = 2"))
+    monkeypatch.setattr("tests.line.conftest.io.BytesIO", Slow)
+    told = desk.run(unit_of(desk, "u1"), "SN000001", str(product))
+    assert told.code == 0, told
