@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from queue import SimpleQueue
-from typing import Final
+from types import TracebackType
+from typing import Final, Self
 
 from eol_inject.device.inventory import Snapshot
 from eol_inject.device.spec import PresenceSpec
@@ -18,7 +19,7 @@ from eol_inject.report import CycleRecord
 from eol_inject.scan import Reading, Scanner
 from eol_inject.station.bench import Bench
 from eol_inject.station.cycle import refuse_cycle, run_cycle
-from eol_inject.station.presence import Gate, Slot, looker
+from eol_inject.station.presence import Change, Gate, Slot, looker
 from eol_inject.station.stop import Stop
 
 _JOIN_S: Final = 0.1
@@ -115,14 +116,14 @@ class Slots:
     def _stop(self) -> Stop:
         return self._bench.stop
 
-    def _cycle(self, slot: Slot) -> None:
+    def _cycle(self, slot: Slot, let_go: Callable[[], None] = lambda: None) -> None:
         try:
-            self._one(slot)
+            self._one(slot, let_go)
         finally:
             # what was scanned with this start is nobody's serial number any more
             self._bench.early.pop(slot.name, None)
 
-    def _one(self, slot: Slot) -> None:
+    def _one(self, slot: Slot, let_go: Callable[[], None]) -> None:
         try:
             port = slot.port(self._ports())
             if port is None:
@@ -130,7 +131,7 @@ class Slots:
         except EolError as error:
             self._done.put(refuse_cycle(self._bench, slot=slot.name, error=error))
             return
-        self._done.put(run_cycle(self._bench, slot=slot.name, port=port))
+        self._done.put(run_cycle(self._bench, slot=slot.name, port=port, let_go=let_go))
 
     def _attend_calls(self, slot: Slot, *, spec: PresenceSpec, calls: "Calls", once: bool) -> None:
         """A scan says that the unit is there; nothing says that it has left."""
@@ -155,8 +156,9 @@ class Slots:
         while not self._stop.wanted():
             if not self._wait(gate, look, spec, there=True):
                 return
-            self._cycle(slot)
-            if once or not self._wait(gate, look, spec, there=False):
+            with _Watch(gate, look, spec, self._bench.clock) as watch:
+                self._cycle(slot, watch.begin)
+            if once or not (watch.left or self._wait(gate, look, spec, there=False)):
                 return
 
     def _wait(
@@ -168,6 +170,45 @@ class Slots:
             if gate.there != there and self._stop.wait(spec.every_s):
                 return False
         return True
+
+
+class _Watch:
+    """Looks on while a label is printed and scanned: the operator may take the unit out to stick it
+    on, and put in the next one, which must not be taken for a unit that has its verdict."""
+
+    def __init__(
+        self, gate: Gate, look: Callable[[], bool], spec: PresenceSpec, clock: Callable[[], float]
+    ) -> None:
+        self._gate = gate
+        self._look = look
+        self._spec = spec
+        self._clock = clock
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self.left = False
+        """The unit has left its slot meanwhile."""
+
+    def begin(self) -> None:
+        """The unit's port is free: to be called once, within."""
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._over.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._over.wait(self._spec.every_s):
+            if self._gate.look(self._look(), self._clock()) is Change.LEFT:
+                self.left = True
 
 
 class Calls:

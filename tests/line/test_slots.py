@@ -479,3 +479,32 @@ def test_nobody_reads_the_results_and_the_units_are_finished(
     assert int(codes.read_text()) == code
     assert len(line.labels()) == 2
     line.judge()
+
+
+def test_a_unit_put_in_while_the_label_is_scanned_is_not_taken_for_the_last_one(
+    line: Line, tmp_path: Path
+) -> None:
+    """The operator takes the unit out to stick its label on, puts the next one in, then scans: the
+    verdict was the first one's, and the next one gets a cycle of its own (line-failures 17)."""
+    unit = line.unit()
+    manage.start(unit.url)
+    product = present(line, "usb")
+    with (
+        SimPrinter(tmp_path / "zpl") as printer,
+        start(
+            line, "--port", unit.url, "--profile", product, "--printer", printer.url,
+            "--scanner", "tty",
+        ) as child,
+    ):  # fmt: skip
+        assert child.stdin is not None
+        wait_for(child, "Waiting", None)  # type: ignore[arg-type]  # a question has no step
+        code = line.pool[held(unit, line)]
+        manage.unplug(unit.url)
+        time.sleep(1)
+        manage.swap(unit.url)
+        time.sleep(1)
+        child.stdin.write(f"{code}\n")
+        child.stdin.flush()
+        wait_for(child, "CycleEnded", None)  # type: ignore[arg-type]  # a verdict has none either
+        wait_for(child, "UnitKnown", None)  # type: ignore[arg-type]  # the neighbour's
+        child.kill()
