@@ -16,7 +16,7 @@ from eol_inject.device.inventory import Snapshot
 from eol_inject.device.spec import PresenceSpec
 from eol_inject.errors import EolError, StationError, UsageError
 from eol_inject.report import CycleRecord
-from eol_inject.scan import Reading, Scanner
+from eol_inject.scan import Reading
 from eol_inject.station.bench import Bench
 from eol_inject.station.cycle import refuse_cycle, run_cycle
 from eol_inject.station.presence import Change, Gate, Slot, looker
@@ -69,9 +69,7 @@ class Slots:
         Raises ``UsageError("station.no_scanner")`` where scans should start the slots and none can.
         """
         if spec.kind == "scan":
-            bench = self._bench
-            taken = lambda: bench.lane.locked() or bench.desk.locked()  # noqa: E731
-            calls = Calls(bench.scanner, self._slots, taken, bench.early)
+            calls = Calls(self._bench, self._slots)
             job = partial(self._attend_calls, spec=spec, calls=calls, once=once)
         else:
             job = partial(self._attend, spec=spec, answers=answers, once=once)
@@ -138,6 +136,7 @@ class Slots:
         while not self._stop.wanted():
             if calls.called(slot.name):
                 self._cycle(slot)
+                calls.forget(slot.name)
                 if once:
                     return
             elif calls.over:
@@ -212,25 +211,19 @@ class _Watch:
 
 
 class Calls:
-    """Scans that start slots: of the slot's own name, or of anything where there is one slot.
+    """Scans that start slots: of the slot's own name, or of anything where there is one slot, but
+    never of a label: it is scanned once more easily, and is no new unit.
 
-    One scanner serves all: while a label is waited for, it belongs to that slot.
+    One scanner serves all: while a label is on its way, or a question open, it belongs to that
+    slot.
     """
 
-    def __init__(
-        self,
-        scanner: Scanner | None,
-        slots: Sequence[Slot],
-        taken: Callable[[], bool],
-        early: dict[str, Reading],
-    ) -> None:
-        if scanner is None or not scanner.can_look:
+    def __init__(self, bench: Bench, slots: Sequence[Slot]) -> None:
+        if bench.scanner is None or not bench.scanner.can_look:
             raise UsageError("station.no_scanner")
-        self._scanner = scanner
+        self._bench = bench
+        self._scanner = bench.scanner
         self._names = [slot.name for slot in slots]
-        self._taken = taken
-        self._early = early
-        """What started a single slot: perhaps its unit's serial number."""
         self._lock = threading.Lock()
         self._called: set[str] = set()
 
@@ -242,20 +235,36 @@ class Calls:
     def called(self, name: str) -> bool:
         """Whether ``name`` was scanned since it was asked for last."""
         with self._lock:
-            if not self._taken():
-                self._look()
+            self._look()
             if name in self._called:
                 self._called.remove(name)
                 return True
         return False
 
+    def forget(self, name: str) -> None:
+        """A start that was scanned while its slot was at work was no new unit's."""
+        with self._lock:
+            self._look()
+            self._called.discard(name)
+            self._bench.early.pop(name, None)
+
     def _look(self) -> None:
-        while (reading := self._scanner.read(0.0)) is not None:
-            if len(self._names) == 1:
-                self._called.add(self._names[0])
-                self._early[self._names[0]] = reading
-            elif reading.text.strip() in self._names:
-                self._called.add(reading.text.strip())
+        bench = self._bench
+        if bench.lane.locked() or not bench.desk.acquire(blocking=False):
+            return
+        try:
+            while (reading := self._scanner.read(0.0)) is not None:
+                if reading.claim is None:
+                    self._call(reading)
+        finally:
+            bench.desk.release()
+
+    def _call(self, reading: Reading) -> None:
+        if len(self._names) == 1:
+            self._called.add(self._names[0])
+            self._bench.early[self._names[0]] = reading  # perhaps its unit's serial number
+        elif reading.text.strip() in self._names:
+            self._called.add(reading.text.strip())
 
 
 def _words(slot: Slot) -> str:

@@ -508,3 +508,50 @@ def test_a_unit_put_in_while_the_label_is_scanned_is_not_taken_for_the_last_one(
         wait_for(child, "CycleEnded", None)  # type: ignore[arg-type]  # a verdict has none either
         wait_for(child, "UnitKnown", None)  # type: ignore[arg-type]  # the neighbour's
         child.kill()
+
+
+@contextmanager
+def scans_start(line: Line, *units: Unit) -> "Iterator[tuple[subprocess.Popen[str], int]]":
+    """A run whose slots ``a``, ``b``, … are started by what is written to that descriptor."""
+    import pty
+    import tty
+
+    ours, theirs = pty.openpty()
+    tty.setraw(theirs)
+    name = os.ttyname(theirs)
+    slots = [
+        part
+        for slot, one in zip("abc", units, strict=False)
+        for part in ("--port", one.url, "--slot", slot)
+    ]
+    with start(line, *slots, "--profile", present(line, "scan"), "--scanner", name) as child:
+        listens(child, name)
+        yield child, ours
+    os.close(ours)
+    os.close(theirs)
+
+
+def stopped(child: "subprocess.Popen[str]") -> list[str]:
+    """The verdicts until Ctrl-C."""
+    time.sleep(2)
+    child.send_signal(signal.SIGINT)
+    out, _ = child.communicate(timeout=30)
+    return [one["verdict"] for one in json.loads(out)["units"]]
+
+
+def test_a_scanner_that_reads_twice_does_not_take_the_verdict_away(line: Line) -> None:
+    """The slot's name is read a second time while its unit is under work: one unit, one verdict."""
+    with scans_start(line, line.unit(), line.unit()) as (child, scanner):
+        os.write(scanner, b"a\r")
+        wait_for(child, "UnitKnown", None)  # type: ignore[arg-type]  # no step
+        os.write(scanner, b"a\r")
+        assert stopped(child) == ["pass"]
+
+
+def test_a_label_starts_no_slot(line: Line) -> None:
+    """Scanned once more after the verdict, it is no new unit."""
+    with scans_start(line, line.unit()) as (child, scanner):
+        os.write(scanner, b"go\r")
+        wait_for(child, "CycleEnded", None)  # type: ignore[arg-type]  # a verdict has no step
+        os.write(scanner, next(iter(line.pool.values())).encode() + b"\r")
+        assert stopped(child) == ["pass"]
