@@ -81,7 +81,7 @@ def blocked_slot(bench: Bench, slot: str) -> StationError | None:
     code = slot_failure(bench.ledger.tried_at(slot, _LOOK_BACK, but=BLOCKED), limit)
     if not code:
         return None
-    return StationError(BLOCKED, slot=slot, count=limit, failure=code)
+    return StationError("station.slot_blocked", slot=slot, count=limit, failure=code)
 
 
 def block_unit(bench: Bench, cycle: Cycle, error: EolError) -> str:

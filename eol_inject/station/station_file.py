@@ -1,5 +1,6 @@
 """The station file: which slot is where, and what the station makes unless told otherwise."""
 
+from itertools import permutations
 from pathlib import Path
 from typing import Literal, Self
 
@@ -14,14 +15,22 @@ class SlotSpec(specs.Spec):
     """One slot: a physical USB place, a bridge's serial number, or a port's URL."""
 
     name: str = Field(min_length=1, max_length=20, description="On labels and in records")
-    location: str | None = Field(None, description="As `eol-inject ports` shows it, e.g. 1-4.2")
-    serial_number: str | None = Field(None, description="Of the bridge, where it has its own")
-    url: str | None = Field(None, description="Any port: /dev/ttyUSB0, COM7, socket://, sim://")
+    location: str | None = Field(
+        None, min_length=1, description="As `eol-inject ports` shows it, e.g. 1-4.2"
+    )
+    serial_number: str | None = Field(
+        None, min_length=1, description="Of the bridge, where it has its own"
+    )
+    url: str | None = Field(
+        None, min_length=1, description="Any port: /dev/ttyUSB0, COM7, socket://, sim://"
+    )
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
         if sum(one is not None for one in (self.location, self.serial_number, self.url)) != 1:
             raise ValueError("give one of location, serial_number and url")
+        if self.slot.where.empty:
+            raise ValueError("this names no place; eol-inject ports shows what there is")
         return self
 
     @property
@@ -44,11 +53,14 @@ class StationSpec(specs.Spec):
     @model_validator(mode="after")
     def _slots_differ(self) -> Self:
         names = [one.name for one in self.slots]
-        places = [one.slot.where for one in self.slots]
-        for what, values in (("are called", names), ("are in one place:", places)):
-            for value in values:
-                if values.count(value) > 1:  # type: ignore[arg-type]  # a list of one kind each
-                    raise ValueError(f"two slots {what} {value}")
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two slots are called {name}")
+        for one, other in permutations(self.slots, 2):
+            if one.slot.where.within(other.slot.where):
+                raise ValueError(
+                    f"two slots are in one place: that of {one.name} lies in that of {other.name}"
+                )
         return self
 
 

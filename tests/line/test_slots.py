@@ -91,6 +91,13 @@ def test_a_station_file_says_what_is_where(line: Line, tmp_path: Path) -> None:
          "station.invalid", "are called 1"),
         ("schema = 1\n[[slots]]\nname='1'\nurl='a'\n[[slots]]\nname='2'\nurl='a'\n",
          "station.invalid", "in one place"),
+        ("schema = 1\n[[slots]]\nname='1'\nlocation=''\n", "station.invalid", "at least 1"),
+        ("schema = 1\n[[slots]]\nname='1'\nlocation=':1.0'\n", "station.invalid", "names no"),
+        ("schema = 1\n[[slots]]\nname='1'\nserial_number=' '\n", "station.invalid", "names no"),
+        (("schema = 1\n[[slots]]\nname='1'\nlocation='1-2'\n"
+         "[[slots]]\nname='2'\nlocation='1-2:1.0'\n"), "station.invalid", "lies in that of"),
+        (("schema = 1\n[[slots]]\nname='1'\nurl='/dev/null'\n"
+         "[[slots]]\nname='2'\nurl='/dev/../dev/null'\n"), "station.invalid", "in one place"),
         ("schema = ", "station.not_toml", ""),
         (None, "station.unreadable", ""),
     ],
@@ -111,10 +118,11 @@ def test_a_bad_station_file_is_refused_with_the_place(
     "args",
     [("--port", "sim://a", "--port", "sim://a"),
      ("--port", "sim://a", "--slot", "1", "--slot", "2"),
+     ("--port", ""), ("--port", "sim://a", "--port", " "),
      (), ("--slot", "1")],
 )  # fmt: skip
 def test_slots_that_make_no_sense_are_a_usage_error(line: Line, args: tuple[str, ...]) -> None:
-    """Two slots on one port, more names than ports, no port at all."""
+    """Two slots on one port, more names than ports, no port at all, or one without a name."""
     told = line.type("run", "--profile", PROFILE, "--lot", LOT, *args)
     assert (told.code, told.error) == (2, "report.usage")
 

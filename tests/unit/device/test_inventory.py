@@ -101,3 +101,9 @@ def test_a_unit_unplugged_while_the_ports_are_listed(monkeypatch, times):
     with pytest.raises(StationError) as told:
         snapshot()
     assert told.value.code == "device.ports_unlisted"
+
+
+@pytest.mark.parametrize("where", [Where(), Where(location=":1.0"), Where(location=" ")])
+def test_a_place_that_names_nothing_is_no_port(where):
+    """Not even the one port that is in no USB place: that of the computer's own board."""
+    assert port_at(where, (Seen("/dev/ttyS0", "", "", "", ""),)) is None
