@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -112,8 +112,9 @@ def run(
     product = profiles.load(_needed(told.profile, "--profile"))
     slots = _slots(station_file, ports, names)
     drawn = _needed(told.lot, "--lot")
-    by_scan = product.spec.presence.kind == "scan"
-    ahead = TypedLines(sys.stdin) if by_scan and types(told.scanner) else None
+    # a thread that waits for a line hears no Ctrl-C, so there lines are read ahead
+    threads = len(slots) > 1 or product.spec.presence.kind != "enter"
+    ahead = TypedLines(sys.stdin) if threads and types(told.scanner) else None
     reader = scanner_of(told.scanner, lines=ahead)
     shown = None
     with ExitStack() as ends:
@@ -135,7 +136,7 @@ def run(
             label_later=label_later,
         )
         sayer = Sayer(quiet=as_json or shown is not None)
-        records = _run(bench, slots, once=once, say=sayer)
+        records = _run(bench, slots, once=once, say=sayer, stdin=ahead or sys.stdin)
     answer = _answer(bench, records, once=once, as_json=as_json, profile=_needed(told.profile, ""))
     if sayer.lost and answer.outcome is Outcome.PASS:
         return Answer.of(StationError("report.output_lost"))
@@ -222,6 +223,7 @@ def _run(
     *,
     once: bool,
     say: "Callable[[CycleRecord], None]",
+    stdin: TextIO | TypedLines,
 ) -> "list[CycleRecord]":
     from eol_inject.device.inventory import snapshot
     from eol_inject.station.slots import Slots
@@ -229,16 +231,16 @@ def _run(
     presence = bench.profile.spec.presence
     station = Slots(bench, slots, ports=snapshot, told=say)
     if presence.kind == "enter":
-        return _turns(bench, station, slots, once=once)
+        return _turns(bench, station, slots, units(once=once, stdin=stdin))
     with _in_two_steps(bench.stop):
         return station.attend(presence, bench.way.answers, once=once)
 
 
 def _turns(
-    bench: "Bench", station: "Slots", slots: "tuple[Slot, ...]", *, once: bool
+    bench: "Bench", station: "Slots", slots: "tuple[Slot, ...]", lines: Iterator[str]
 ) -> "list[CycleRecord]":
     records: list[CycleRecord] = []
-    for line in units(once=once):
+    for line in lines:
         if line and len(slots) == 1:
             bench.early[slots[0].name] = unwrap(line)
         with _in_two_steps(bench.stop):
@@ -296,15 +298,15 @@ def worst_of(records: "list[CycleRecord]") -> "CycleRecord | None":
     return min(bad, key=lambda record: _WORST_FIRST.index(record.outcome), default=None)
 
 
-def units(*, once: bool) -> Iterator[str]:
+def units(*, once: bool, stdin: TextIO | TypedLines) -> Iterator[str]:
     """One turn a unit: the first at once, the next ones when somebody says so; and what they said,
     or scanned."""
     yield ""
     while not once:
-        if sys.stdin.isatty():
+        if stdin.isatty():
             tell("Next unit in the slot? Press Enter (Ctrl-C ends the run).")
         try:
-            line = sys.stdin.readline()
+            line = stdin.readline()
         except KeyboardInterrupt:
             return
         if not line:

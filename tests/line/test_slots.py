@@ -563,3 +563,27 @@ def test_a_label_starts_no_slot(line: Line) -> None:
         wait_for(child, "CycleEnded", None)  # type: ignore[arg-type]  # a verdict has no step
         os.write(scanner, next(iter(line.pool.values())).encode() + b"\r")
         assert stopped(child) == ["pass"]
+
+
+@pytest.mark.parametrize("slots", [1, 2])
+def test_the_second_ctrl_c_also_ends_the_wait_for_a_scan(
+    line: Line, tmp_path: Path, slots: int
+) -> None:
+    """A scanner that types, and nobody scans: exit 130, on record, and nothing breaks at the end;
+    the unit that was labelled waits for its scan next time."""
+    units = [line.unit() for _ in range(slots)]
+    with (
+        SimPrinter(tmp_path / "zpl") as printer,
+        start(
+            line, "--once", "--printer", printer.url, "--scanner", "tty",
+            *(part for one in units for part in ("--port", one.url)),
+        ) as child,
+    ):  # fmt: skip
+        wait_for(child, "Waiting", None)  # type: ignore[arg-type]  # a question has no step
+        child.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+        child.send_signal(signal.SIGINT)
+        assert child.wait(timeout=30) == 130
+        assert child.stdout is not None
+        verdicts = [one["verdict"] for one in json.loads(child.stdout.read())["units"]]
+    assert verdicts == ["interrupted"] * slots
