@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from eol_inject.cli.scanners import TypedLines
 from eol_inject.device import inventory
 from eol_inject.device.holders import holders
 from eol_inject.device.inventory import Seen
@@ -587,3 +588,17 @@ def test_the_second_ctrl_c_also_ends_the_wait_for_a_scan(
         assert child.stdout is not None
         verdicts = [one["verdict"] for one in json.loads(child.stdout.read())["units"]]
     assert verdicts == ["interrupted"] * slots
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="only POSIX has pseudo-terminals")
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_terminal_that_has_gone_is_the_end_of_what_is_typed() -> None:
+    """Its window was closed: nobody waits for a scan for ever."""
+    ours, theirs = os.openpty()
+    with os.fdopen(theirs, encoding="utf-8") as stdin:
+        typed = TypedLines(stdin)
+        os.write(ours, b"left\n")
+        assert typed.readline(10) == "left\n"
+        os.close(ours)
+        assert typed.readline(10) == ""
+        assert typed.ended
