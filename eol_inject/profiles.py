@@ -370,9 +370,13 @@ def load(name_or_path: str) -> Profile:
     """Read one profile: a shipped name, or the path of a TOML file.
 
     Raises ``UsageError``: ``profile.not_found``, ``profile.unreadable``, ``profile.not_toml``,
-    ``profile.unknown_key``, ``profile.invalid``.
+    ``profile.unknown_key``, ``profile.invalid``, ``profile.not_text``.
     """
     path = Path(name_or_path)
+    try:
+        path.stem.encode()  # it goes into every record of its units
+    except UnicodeEncodeError:
+        raise UsageError("profile.not_text") from None
     if path.suffix != ".toml":
         path = resources.folder("profiles") / f"{name_or_path}.toml"
         if "/" in name_or_path or "\\" in name_or_path or not path.is_file():

@@ -13,7 +13,8 @@ import sqlalchemy as sa
 
 from eol_inject.errors import Param, StationError, UnitError
 from eol_inject.ledger.chain import Entry, Setup, append, digest_of_row
-from eol_inject.ledger.label_states import MOVES, CopyRecord, CopyState, Draft
+from eol_inject.ledger.label_states import MOVES, UNIT, CopyRecord, CopyState, Draft
+from eol_inject.ledger.model import LabelState
 from eol_inject.ledger.moves import Place
 from eol_inject.ledger.prepared import Prepared
 from eol_inject.ledger.schema import Found, assignment, identifier, label
@@ -64,6 +65,24 @@ _CHANGE: Final = Prepared(
 _FREE: Final = Prepared(
     sa.update(label).where(label.c.code == sa.bindparam("c")).values(lane=sa.null())
 )
+
+_COPIES: Final = (
+    sa.select(label.c.id)
+    .where(label.c.assignment == assignment.c.id, label.c.kind == UNIT)
+    .correlate(assignment)
+)
+STANDS: Final = sa.case(
+    (
+        sa.and_(
+            assignment.c.label == LabelState.PRINTED,
+            _COPIES.exists(),
+            ~_COPIES.where(label.c.state != CopyState.VOID).exists(),
+        ),
+        sa.literal(LabelState.VOID.value),
+    ),
+    else_=assignment.c.label,
+).label("label")
+"""How the unit's label stands now: a printed one whose every copy was voided is void."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from eol_inject.errors import UsageError
 from eol_inject.events import Outcome
-from eol_inject.ledger import attempts, identity
+from eol_inject.ledger import attempts, identity, labels
 from eol_inject.ledger.model import (
     AssignmentRecord,
     AttemptRecord,
@@ -45,7 +45,7 @@ _HOLDER: Final = sa.select(
     assignment.c.unit,
     assignment.c.role,
     assignment.c.state,
-    assignment.c.label,
+    labels.STANDS,
 ).select_from(token.outerjoin(assignment, _HELD))
 
 
@@ -209,6 +209,7 @@ def _assignments(conn: sa.Connection, unit_id: int) -> list[AssignmentRecord]:
             token.c.claim_tail,
             token.c.public,
             token.c.state.label("pool"),
+            labels.STANDS.label("stands"),
         )
         .select_from(assignment.join(token, token.c.id == assignment.c.token))
         .where(assignment.c.unit == unit_id)
@@ -224,7 +225,7 @@ def _assignments(conn: sa.Connection, unit_id: int) -> list[AssignmentRecord]:
             lot=row.lot,
             claim_tail=row.claim_tail,
             proof=row.proof,
-            label=LabelState(row.label),
+            label=LabelState(row.stands),
             revoked=row.pool == "revoked",
             fields=json.loads(row.public),
             opened_at=row.opened_at,

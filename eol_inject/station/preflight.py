@@ -40,7 +40,7 @@ def notices(bench: Bench) -> Iterator[tuple[str, str]]:
     product = bench.profile.spec.product
     left = bench.ledger.left(product.id, product.organization, bench.lot, at_most=_FEW)
     if left < _FEW:
-        yield "station.pool_low", f"Only {left} tokens are left in lot {bench.lot}."
+        yield "station.pool_low", f"Tokens left in lot {bench.lot}: {left}."
     last = bench.ledger.last_told()
     now = datetime.now(UTC)
     if last is not None and last - now > _CLOCK_BACK:

@@ -53,14 +53,14 @@ class StationSpec(specs.Spec):
     @model_validator(mode="after")
     def _slots_differ(self) -> Self:
         names = [one.name for one in self.slots]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"two slots are called {name}")
+        places = [one.location or one.serial_number or one.url for one in self.slots]
+        for what, values in (("are called", names), ("are in one place,", places)):
+            for value in values:
+                if values.count(value) > 1:  # type: ignore[arg-type]  # a list of one kind each
+                    raise ValueError(f"two slots {what} {value}")
         for one, other in permutations(self.slots, 2):
             if one.slot.where.within(other.slot.where):
-                raise ValueError(
-                    f"two slots are in one place: that of {one.name} lies in that of {other.name}"
-                )
+                raise ValueError(f"the place of slot {one.name} lies in that of {other.name}")
         return self
 
 
