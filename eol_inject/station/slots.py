@@ -79,21 +79,19 @@ class Slots:
         return records
 
     def _side_by_side(self, job: Callable[[Slot], None], records: list[CycleRecord]) -> None:
-        threads = [
-            threading.Thread(target=self._whole, args=(job, slot), daemon=True)
-            for slot in self._slots
-        ]
-        for thread in threads:
-            thread.start()
+        # not Thread.join: a Ctrl-C within it makes Python 3.11 take a running thread for ended
+        over = [(slot, threading.Event()) for slot in self._slots]
+        for slot, event in over:
+            threading.Thread(target=self._whole, args=(job, slot, event), daemon=True).start()
         left = _LET_GO_S
-        while left > 0 and (alive := [thread for thread in threads if thread.is_alive()]):
+        while left > 0 and (alive := [event for _, event in over if not event.is_set()]):
             with suppress(KeyboardInterrupt):  # the slots see by ``stop`` that it was pressed
                 self._drain(records)
-                alive[0].join(_JOIN_S)
+                alive[0].wait(_JOIN_S)
             if self._stop.at_once():
                 left -= _JOIN_S
 
-    def _whole(self, job: Callable[[Slot], None], slot: Slot) -> None:
+    def _whole(self, job: Callable[[Slot], None], slot: Slot, over: threading.Event) -> None:
         """``job``; where a defect ends it, the slot has an outcome and the run does not pass."""
         whole = False
         try:
@@ -103,6 +101,7 @@ class Slots:
             if not whole:
                 lost = StationError("station.slot_lost", slot=slot.name)
                 self._done.put(refuse_cycle(self._bench, slot=slot.name, error=lost))
+            over.set()
 
     def _drain(self, records: list[CycleRecord]) -> None:
         while not self._done.empty():
