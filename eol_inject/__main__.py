@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 import sys
 import threading
 from types import TracebackType
@@ -13,6 +14,7 @@ from eol_inject.cli.answer import crash_lines, run
 def main() -> NoReturn:
     """Run ``eol-inject`` with the arguments of this process, and exit."""
     _no_core_dumps()
+    _no_stream_missing()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # a Windows pipe is cp1252: a label's name must not end a cycle
@@ -28,6 +30,15 @@ def _no_core_dumps() -> None:
         import resource
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _no_stream_missing() -> None:
+    """Who closed standard input or error gets an empty one: else a ledger or a port would be opened
+    in its place. A missing standard output stays so: the answer is lost, and that is told."""
+    if sys.stdin is None:
+        sys.stdin = os.fdopen(os.open(os.devnull, os.O_RDONLY), encoding="utf-8")
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
 
 
 def _quiet_hook(

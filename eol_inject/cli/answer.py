@@ -82,8 +82,27 @@ def run(args: Sequence[str]) -> int:
 
 
 def tell(line: str) -> None:
-    """Write one line of progress, or a note, to stderr; stdout is for results."""
-    _print([line], sys.stderr)
+    """Write one line of progress, or a note, to stderr; stdout is for results.
+
+    Where that cannot be written (a full disk, a terminal that has gone), work goes on without a
+    word: no unit is to blame for it.
+    """
+    try:
+        _print([line], sys.stderr)
+    except (OSError, ValueError):
+        _point_nowhere(sys.stderr)
+
+
+def show(line: str) -> bool:
+    """Write one line of a result that is not whole yet to stdout; whether that went well.
+
+    Does not raise: units are under work. That the reader has gone is well enough.
+    """
+    try:
+        _print([line], sys.stdout)
+    except (OSError, ValueError, AttributeError):
+        return False
+    return True
 
 
 def crash_lines(error: BaseException) -> list[str]:
@@ -162,4 +181,7 @@ def _reader_may_go(stream: TextIO) -> Iterator[None]:
 
 def _point_nowhere(stream: TextIO) -> None:
     """So that the interpreter's last flush does not fail as well."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from eol_inject.cli.answer import Answer, tell
+from eol_inject.cli.answer import Answer, show, tell
 from eol_inject.cli.common import (
     Workplace,
     events_option,
@@ -22,7 +22,7 @@ from eol_inject.cli.common import (
     with_workplace,
 )
 from eol_inject.cli.scanners import TTY, TypedLines, scanner_of, scanner_option, types
-from eol_inject.errors import RecordError
+from eol_inject.errors import RecordError, StationError
 from eol_inject.events import Outcome
 from eol_inject.scan import unwrap
 
@@ -112,8 +112,9 @@ def run(
     product = profiles.load(_needed(told.profile, "--profile"))
     slots = _slots(station_file, ports, names)
     drawn = _needed(told.lot, "--lot")
-    by_scan = product.spec.presence.kind == "scan"
-    ahead = TypedLines(sys.stdin) if by_scan and types(told.scanner) else None
+    # a thread that waits for a line hears no Ctrl-C, so there lines are read ahead
+    threads = len(slots) > 1 or product.spec.presence.kind != "enter"
+    ahead = TypedLines(sys.stdin) if threads and types(told.scanner) else None
     reader = scanner_of(told.scanner, lines=ahead)
     shown = None
     with ExitStack() as ends:
@@ -134,8 +135,12 @@ def run(
             person=Terminal(ahead, piped=told.scanner == TTY),
             label_later=label_later,
         )
-        records = _run(bench, slots, once=once, say=_sayer(quiet=as_json or shown is not None))
-    return _answer(bench, records, once=once, as_json=as_json, profile=_needed(told.profile, ""))
+        sayer = Sayer(quiet=as_json or shown is not None)
+        records = _run(bench, slots, once=once, say=sayer, stdin=ahead or sys.stdin)
+    answer = _answer(bench, records, once=once, as_json=as_json, profile=_needed(told.profile, ""))
+    if sayer.lost and answer.outcome is Outcome.PASS:
+        return Answer.of(StationError("report.output_lost"))
+    return answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +188,7 @@ def _slots(
         return tuple(one.slot for one in file.load(station_file).slots)
     if not ports:
         raise click.UsageError("Missing option '--port' or '--station-file'.")
-    if not all(ports):
+    if not all(port.strip() for port in ports):
         raise click.UsageError("A --port is empty: is the variable that should hold it set?")
     twice = next((port for port in ports if ports.count(port) > 1), None)
     if twice is not None:
@@ -200,11 +205,19 @@ def _board(slots: "tuple[Slot, ...]", title: str) -> "LiveBoard":
     return LiveBoard(tuple(slot.name for slot in slots), title=title)
 
 
-def _sayer(*, quiet: bool) -> "Callable[[CycleRecord], None]":
-    """Each record as one line on standard output, where nothing else shows it."""
-    from eol_inject import report
+class Sayer:
+    """Each record as one line on standard output, where nothing else shows it (``quiet``)."""
 
-    return (lambda _: None) if quiet else (lambda record: click.echo(report.one_line(record)))
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self.lost = False
+        """A line could not be written."""
+
+    def __call__(self, record: "CycleRecord") -> None:
+        from eol_inject import report
+
+        if not self._quiet and not show(report.one_line(record)):
+            self.lost = True
 
 
 def _run(
@@ -213,6 +226,7 @@ def _run(
     *,
     once: bool,
     say: "Callable[[CycleRecord], None]",
+    stdin: TextIO | TypedLines,
 ) -> "list[CycleRecord]":
     from eol_inject.device.inventory import snapshot
     from eol_inject.station.slots import Slots
@@ -220,16 +234,16 @@ def _run(
     presence = bench.profile.spec.presence
     station = Slots(bench, slots, ports=snapshot, told=say)
     if presence.kind == "enter":
-        return _turns(bench, station, slots, once=once)
+        return _turns(bench, station, slots, units(once=once, stdin=stdin))
     with _in_two_steps(bench.stop):
         return station.attend(presence, bench.way.answers, once=once)
 
 
 def _turns(
-    bench: "Bench", station: "Slots", slots: "tuple[Slot, ...]", *, once: bool
+    bench: "Bench", station: "Slots", slots: "tuple[Slot, ...]", lines: Iterator[str]
 ) -> "list[CycleRecord]":
     records: list[CycleRecord] = []
-    for line in units(once=once):
+    for line in lines:
         if line and len(slots) == 1:
             bench.early[slots[0].name] = unwrap(line)
         with _in_two_steps(bench.stop):
@@ -287,15 +301,15 @@ def worst_of(records: "list[CycleRecord]") -> "CycleRecord | None":
     return min(bad, key=lambda record: _WORST_FIRST.index(record.outcome), default=None)
 
 
-def units(*, once: bool) -> Iterator[str]:
+def units(*, once: bool, stdin: TextIO | TypedLines) -> Iterator[str]:
     """One turn a unit: the first at once, the next ones when somebody says so; and what they said,
     or scanned."""
     yield ""
     while not once:
-        if sys.stdin.isatty():
+        if stdin.isatty():
             tell("Next unit in the slot? Press Enter (Ctrl-C ends the run).")
         try:
-            line = sys.stdin.readline()
+            line = stdin.readline()
         except KeyboardInterrupt:
             return
         if not line:

@@ -5,7 +5,7 @@ import os
 import sys
 import threading
 from collections.abc import Generator, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final, TextIO
 
@@ -64,8 +64,9 @@ class TypedLines:
         return self._ended
 
     def _fill(self) -> None:
-        for line in _lines_of(self._stdin):
-            self._lines.put(line)
+        with suppress(OSError):  # a terminal that has gone: its end
+            for line in _lines_of(self._stdin):
+                self._lines.put(line)
         self._lines.put("")
 
 

@@ -1,10 +1,10 @@
-"""Listens to the application's console: text as it comes, tokens hidden."""
+"""Listens to the application's console: text as it comes, plain, tokens hidden."""
 
 import codecs
 from collections.abc import Callable
 
 from eol_inject.device.line import Line
-from eol_inject.device.masking import Masker
+from eol_inject.device.masking import Masker, Plain
 
 _WAIT_S = 0.05
 """Longest wait for the next byte before the clock is looked at."""
@@ -25,7 +25,7 @@ def listen(
     Bytes that are no UTF-8 (the first ones after a reset often are none) become ``\ufffd``.
     """
     decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-    masker = Masker()
+    plain, masker = Plain(), Masker()
     heard = ""
     end = clock() + seconds
     line.timeout = min(_WAIT_S, seconds)
@@ -33,7 +33,8 @@ def listen(
         chunk = line.read(max(1, line.in_waiting))
         if not chunk:
             continue
-        heard = (heard + masker.feed(decoder.decode(chunk)))[-_KEPT:]
+        heard = (heard + masker.feed(plain.feed(decoder.decode(chunk))))[-_KEPT:]
         if until is not None and until(heard):
             return heard
-    return heard + masker.feed(decoder.decode(b"", final=True)) + masker.finish()
+    rest = plain.feed(decoder.decode(b"", final=True))
+    return heard + masker.feed(rest) + masker.finish()

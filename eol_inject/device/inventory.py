@@ -5,8 +5,10 @@ serial number or none (line-failures 10). Everything here is a function of a sna
 certain layout leads to can be tried without it.
 """
 
+import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,8 +36,20 @@ Snapshot = tuple[Seen, ...]
 """All ports at one moment, sorted as a person counts (COM2 before COM10)."""
 
 
+_LOOKS: Final = 5
+"""A port that goes away while pyserial reads about it ends the listing: then it is made anew."""
+
+
 def snapshot() -> Snapshot:
-    """The ports that the system lists now."""
+    """The ports that the system lists now. Raises ``StationError("device.ports_unlisted")``."""
+    for _ in range(_LOOKS):
+        # pyserial 3.5 takes a missing line of /sys for a number where a unit was just unplugged
+        with suppress(OSError, TypeError, ValueError):
+            return _listed_now()
+    raise StationError("device.ports_unlisted")
+
+
+def _listed_now() -> Snapshot:
     from serial.tools import list_ports
 
     found = (
@@ -64,6 +78,20 @@ class Where:
     serial_number: str = ""
     url: str = ""
 
+    @property
+    def empty(self) -> bool:
+        """Whether it names nothing: a port without a USB place would be in that one."""
+        place, _, _ = self.location.partition(":")
+        return not (place.strip() or self.serial_number.strip() or self.url.strip())
+
+    def within(self, other: "Where") -> bool:
+        """Whether what is here is there too: the same place, or an interface of that bridge."""
+        if self.url and other.url and "://" not in self.url + other.url:
+            return os.path.realpath(self.url) == os.path.realpath(other.url)
+        return self == other or (
+            bool(self.location) and self.location.partition(":")[0] == other.location
+        )
+
 
 def port_at(where: Where, ports: Sequence[Seen]) -> str | None:
     """The port in that place now; None where nothing is.
@@ -71,6 +99,8 @@ def port_at(where: Where, ports: Sequence[Seen]) -> str | None:
     Raises ``StationError("device.place_ambiguous")`` where several ports answer to it: units must
     not be told apart by luck.
     """
+    if where.empty:
+        return None
     if where.url:
         return where.url if "://" in where.url or _listed(where.url, ports) else None
     found = [one.port for one in ports if _is_at(where, one)]

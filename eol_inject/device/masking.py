@@ -9,7 +9,7 @@ values themselves.
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, groupby
 from operator import itemgetter
 from typing import Final
@@ -28,6 +28,28 @@ _PIECE: Final = 8
 """Of a secret of ``_LONG`` characters or more so many in a row are already too many."""
 _SHORT: Final = 4
 """Characters below which a secret is found in every other word."""
+
+
+class Plain:
+    """Takes text in chunks and gives it back without what no eye sees: control characters but line
+    ends and tabs, and a terminal's sequences (ECMA-48, 5.4). Such may stand within a token, and
+    would do to the operator's terminal what the unit says."""
+
+    def __init__(self) -> None:
+        self._held = ""
+
+    def feed(self, chunk: str) -> str:
+        """What may be seen; a sequence that has begun is held back, but not for ever."""
+        text = self._held + chunk
+        begun = _BEGUN.search(text)
+        self._held = "" if begun is None else begun[0]
+        return _UNSEEN.sub("", text[: len(text) - len(self._held)])
+
+
+_UNSEEN: Final = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[ -/]*[0-Z\\-~]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"
+)
+_BEGUN: Final = re.compile(r"\x1b(?:\[[0-?]{0,32}[ -/]{0,8}|[ -/]{0,8})\Z")
 
 
 class Masker:
@@ -87,29 +109,39 @@ def mask(text: str) -> str:
 def hide(text: str, secrets: Iterable[Secret]) -> str:
     """``text`` without the values of ``secrets``, also escaped, or broken by line ends.
 
-    Of a long one pieces are hidden too: another line may have come in between. A value of less than
+    Of a long one pieces are hidden too, spaced out, backwards or as a dump of its bytes: another
+    line may have come in between. A value of less than
     four characters is hidden where it stands as a word of its own: inside of others it would take
     half the text with it.
     """
     forms = set(chain.from_iterable(map(_forms_of, secrets)))
-    longest_first = sorted(forms, key=len, reverse=True)
-    for form in longest_first:
+    for form in sorted(forms, key=len, reverse=True):
         text = _anywhere(form).sub(HIDDEN, text)
-    for form in longest_first:
-        if len(form) >= _LONG:
-            text = _without_pieces(text, form)
-    return text
+    text = _without_pieces(text, [form for form in forms if len(form) >= _LONG], bool)
+    bare = ["".join(filter(_bare, form)) for form in forms]
+    return _without_pieces(text, [form for form in bare if len(form) >= _LONG], _bare)
 
 
-def _without_pieces(text: str, form: str) -> str:
-    """``text`` without what it has in common with ``form`` for ``_PIECE`` characters or more."""
+def _bare(letter: str) -> bool:
+    """Whether it is an ASCII letter or digit: what is left however they are set apart."""
+    return letter.isascii() and letter.isalnum()
+
+
+def _without_pieces(text: str, forms: Iterable[str], counts: Callable[[str], bool]) -> str:
+    """``text`` without what it has in common with one of ``forms`` for ``_PIECE`` characters or
+    more, forwards or backwards, whatever stands between them that does not count."""
+    pieces = {piece.lower() for form in forms for piece in (*_pieces(form), *_pieces(form[::-1]))}
+    if not pieces:
+        return text
+    places = [at for at, letter in enumerate(text) if counts(letter)]
+    counted = "".join(text[at].lower()[0] for at in places)
     hit = [False] * len(text)
-    for start in range(len(form) - _PIECE + 1):
-        piece = form[start : start + _PIECE]
-        at = text.find(piece)
+    for piece in pieces:
+        at = counted.find(piece)
         while at >= 0:
-            hit[at : at + _PIECE] = [True] * _PIECE
-            at = text.find(piece, at + 1)
+            first, last = places[at], places[at + _PIECE - 1]
+            hit[first : last + 1] = [True] * (last + 1 - first)
+            at = counted.find(piece, at + 1)
     parts = groupby(zip(text, hit, strict=True), key=itemgetter(1))
     return "".join(HIDDEN if hidden else "".join(one for one, _ in run) for hidden, run in parts)
 
@@ -122,6 +154,10 @@ def _forms_of(secret: Secret) -> Iterator[str]:
         yield f"{value[:4]} - \u2022\u2022\u2022\u2022"
 
 
+def _pieces(form: str) -> Iterator[str]:
+    return (form[at : at + _PIECE] for at in range(len(form) - _PIECE + 1))
+
+
 def _forms(value: str) -> Iterator[str]:
     """A value as it is, and as a firmware or a console may write it."""
     if value.strip():
@@ -132,6 +168,7 @@ def _forms(value: str) -> Iterator[str]:
         yield quote(value, safe="").replace("%20", "+")
         yield value.replace("\\", "\\\\").replace(" ", "\\x20")
         yield value.encode().hex()
+        yield " ".join(f"0x{byte:02x}" for byte in value.encode())
 
 
 def _anywhere(form: str) -> re.Pattern[str]:

@@ -40,6 +40,7 @@ _AT_SLOT: Final = Prepared(
         attempt.c.station == sa.bindparam("s"),
         attempt.c.slot == sa.bindparam("p"),
         attempt.c.outcome.is_not(None),
+        attempt.c.code != sa.bindparam("but"),
     )
     .order_by(attempt.c.n.desc())
     .limit(sa.bindparam("most", type_=sa.BigInteger()))
@@ -115,9 +116,11 @@ def entry_of(held: "Holding", act: str, row: Mapping[str, Any], **facts: Param) 
     )
 
 
-def at_slot(conn: sa.Connection, station: str, slot: str, count: int) -> tuple[Tried, ...]:
-    """The last ``count`` attempts that ended in a slot, newest first."""
-    rows = _AT_SLOT.all(conn, {"s": station, "p": slot, "most": count})
+def at_slot(
+    conn: sa.Connection, station: str, slot: str, count: int, *, but: str
+) -> tuple[Tried, ...]:
+    """The last ``count`` attempts that ended in a slot, newest first, ``but`` those of one code."""
+    rows = _AT_SLOT.all(conn, {"s": station, "p": slot, "most": count, "but": but})
     return tuple(Tried(row.unit, row.outcome, row.code) for row in rows)
 
 

@@ -149,10 +149,13 @@ class Ledger:
 
         return setup.db.write(work)
 
-    def tried_at(self, slot: str, count: int) -> tuple[Tried, ...]:
-        """The last ``count`` attempts that ended in this station's slot, newest first."""
+    def tried_at(self, slot: str, count: int, *, but: str) -> tuple[Tried, ...]:
+        """The last ``count`` attempts that ended in this station's slot, newest first, ``but``
+        those that ended with that code."""
         station = self._setup.info.station
-        return self._setup.db.read(lambda conn: attempts.at_slot(conn, station, slot, count))
+        return self._setup.db.read(
+            lambda conn: attempts.at_slot(conn, station, slot, count, but=but)
+        )
 
     def require_space(self) -> None:
         """That the disk has room for what a cycle puts on record, where that can be asked.

@@ -73,9 +73,10 @@ class Bench:
     lane: threading.Lock = field(default_factory=threading.Lock)
     """Held by the slot whose label is on its way: one at a time out of one printer."""
     desk: threading.Lock = field(default_factory=threading.Lock)
-    """Held by the slot whose question the scanner answers."""
+    """Held by the slot whose question the scanner, or the person, answers."""
     early: dict[str, Reading] = field(default_factory=dict)
-    """By slot: a reading that started it, which may be its unit's serial number."""
+    """By slot: a reading that started its cycle, which may be its unit's serial number; gone with
+    that cycle."""
     label_later: bool = False
     """Units stay verified: their labels come from sheets."""
     clock: Callable[[], float] = field(default=awake_or_not)

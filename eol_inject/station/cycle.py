@@ -6,6 +6,7 @@ the ledger, also for an attempt that never learnt which unit it was.
 """
 
 import traceback
+from collections.abc import Callable
 from functools import partial
 
 from eol_inject import verify
@@ -22,15 +23,18 @@ from eol_inject.station.way import AtHand
 from eol_inject.verify import Holding
 
 
-def run_cycle(bench: Bench, *, slot: str, port: str) -> CycleRecord:
+def run_cycle(
+    bench: Bench, *, slot: str, port: str, let_go: Callable[[], None] = lambda: None
+) -> CycleRecord:
     """Take the unit behind ``port`` the whole way, and tell how it went.
 
+    ``let_go`` is called once the unit is done with: what is left is its label.
     Never raises for a unit, a station or a bug: each becomes an outcome, told and recorded.
     """
     attempt = Attempt(bench, Teller(slot, bench.observe, bench.clock), port)
     error: EolError | None = None
     try:
-        _cycle(bench, attempt)
+        _cycle(bench, attempt, let_go)
     except EolError as stopped:
         error = stopped
     except KeyboardInterrupt:
@@ -63,7 +67,7 @@ def _limit(bench: Bench, attempt: Attempt, error: EolError) -> None:
         attempt.teller.note(blocked.code, f"{blocked} {blocked.hint}")
 
 
-def _cycle(bench: Bench, attempt: Attempt) -> None:
+def _cycle(bench: Bench, attempt: Attempt, let_go: Callable[[], None]) -> None:
     step = attempt.teller.step
     preflight.ready(bench, attempt.port, attempt.teller.slot)
     for code, text in preflight.notices(bench):
@@ -105,6 +109,7 @@ def _cycle(bench: Bench, attempt: Attempt) -> None:
         with step(Step.IDENTIFY_AGAIN):
             # device.unit_changed unless it is still the same (line-failures 10)
             attempt.identified_again(hand.identify())
+    let_go()
     if not bench.label_later:
         with labelling.in_turn(bench, attempt, cycle):
             _finish(bench, attempt, cycle, labelled=standing.state is State.LABELLED)

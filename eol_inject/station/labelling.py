@@ -66,7 +66,7 @@ def label_unit(bench: Bench, attempt: Attempt, cycle: Cycle, proven: Proven) -> 
 
     Raises ``RecordError``: the unit is good and stays verified.
     """
-    scanning.forget_earlier(bench.scanner)
+    scanning.forget_earlier(bench)
     for kind in bench.templates:
         copy = _from_before(bench, attempt, cycle, kind)
         if copy is None or copy.state is CopyState.INTENT:
@@ -103,8 +103,9 @@ def _ask(
 
     Raises ``RecordError("label.unknown")`` where nobody can say.
     """
-    attempt.teller.waiting(Question.LABEL_PRINTED, copy.name)
-    answer = bench.person.ask(Question.LABEL_PRINTED, label=copy.name, unit=copy.unit)
+    with scanning.at_desk(bench, attempt.keep):
+        attempt.teller.waiting(Question.LABEL_PRINTED, copy.name)
+        answer = bench.person.ask(Question.LABEL_PRINTED, label=copy.name, unit=copy.unit)
     match (answer or "").strip().lower():
         case "y" | "yes":
             settled = not bench.confirm.by_scan

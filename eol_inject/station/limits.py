@@ -24,10 +24,16 @@ FIXTURE: Final = frozenset(
         "device.no_flash", "device.boot_silent", "device.boot_refused", "device.boot_loop",
         "verify.md5_mismatch", "verify.sector_differs", "verify.no_token", "verify.seal_broken",
         "verify.region_differs", "verify.short_read",
+        "device.console_not_ready", "device.console_silent", "device.console_refused",
+        "device.programmer_failed", "device.programmer_hung", "device.programmer_output",
+        "device.other_answer", "device.verify_failed", "verify.memory_differs",
     }
 )  # fmt: skip
 """What a bad fixture, cable or port can be behind. What a unit holds, what it is, and what the
 station lacks says nothing about the slot."""
+
+BLOCKED: Final = "station.slot_blocked"
+"""Left out of the count: however many units are tried in a blocked slot, it stays so."""
 
 GOOD: Final = "ledger.unit_closed"
 """How the attempt of a known good unit ends: it is finished, and its own token was read from it."""
@@ -72,7 +78,7 @@ def blocked_slot(bench: Bench, slot: str) -> StationError | None:
     limit = bench.profile.spec.limits.equal_failures
     if not limit:
         return None
-    code = slot_failure(bench.ledger.tried_at(slot, _LOOK_BACK), limit)
+    code = slot_failure(bench.ledger.tried_at(slot, _LOOK_BACK, but=BLOCKED), limit)
     if not code:
         return None
     return StationError("station.slot_blocked", slot=slot, count=limit, failure=code)

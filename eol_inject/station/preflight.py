@@ -34,7 +34,7 @@ def ready(bench: Bench, port: str, slot: str) -> None:
         return  # another slot's label is on its way: the printer was ready for that one
     bench.printer.preflight()
     if bench.profile.spec.presence.kind != "scan":  # there a scan may be another slot's start
-        scanning.forget_earlier(bench.scanner)
+        scanning.forget_earlier(bench)
 
 
 def notices(bench: Bench) -> Iterator[tuple[str, str]]:

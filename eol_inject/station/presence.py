@@ -117,4 +117,7 @@ def _line_is_up(port: str, line: str | None) -> bool:
     except EolError:
         return False
     with opened:
-        return line is None or bool(getattr(opened, line))
+        try:
+            return line is None or bool(getattr(opened, line))
+        except OSError:
+            return False  # gone between two looks, or a port that has no such line

@@ -151,7 +151,8 @@ class ProgrammerAtHand:
         if spec.serial is None:
             unit = _unit_of(facts)
         else:
-            unit = Unit(Identifier("serial", self._ask(re.compile(spec.serial))))
+            with self._unit.unhurried():
+                unit = Unit(Identifier("serial", self._ask(re.compile(spec.serial))))
         return Identity(
             unit=unit,
             chip=spec.chip,

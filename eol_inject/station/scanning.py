@@ -6,13 +6,14 @@ ones closes anything (line-failures 23 and 24).
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from eol_inject.errors import EolError, RecordError, StationError, StoppedError
 from eol_inject.events import Question
 from eol_inject.ledger import CopyRecord, CopyState, Cycle, Ledger, State
-from eol_inject.scan import Misread, Reading, Scanner, diagnose
+from eol_inject.scan import Misread, Reading, diagnose
 from eol_inject.station.bench import Bench, Confirm
 from eol_inject.station.teller import Teller
 from eol_inject.unit import AuthToken, ClaimCode, Identifier, Proven, Unit
@@ -35,10 +36,39 @@ _KEEP_S: Final = 20.0
 Judge = Callable[[Reading], EolError | None]
 
 
-def forget_earlier(scanner: Scanner | None) -> None:
-    """What was scanned before a label was printed cannot be that label."""
-    while scanner is not None and scanner.read(0.0) is not None:
-        continue
+def forget_earlier(bench: Bench) -> None:
+    """What was scanned before a label was printed cannot be that label.
+
+    Where another slot's question is open, what is scanned answers that.
+    """
+    if bench.scanner is None or not bench.desk.acquire(blocking=False):
+        return
+    try:
+        while bench.scanner.read(0.0) is not None:
+            continue
+    finally:
+        bench.desk.release()
+
+
+def nothing() -> None:
+    """No lease has to be kept."""
+
+
+@contextmanager
+def at_desk(bench: Bench, keep: Callable[[], None] = nothing) -> Iterator[None]:
+    """One scanner, and one person, serve all slots: they answer one question at a time.
+
+    ``keep`` is called while another slot's question comes first.
+    Raises ``StoppedError("station.interrupted")``, and what ``keep`` raises.
+    """
+    while not bench.desk.acquire(timeout=_LOOK_S):
+        if bench.stop.at_once():
+            raise StoppedError("station.interrupted")
+        keep()
+    try:
+        yield
+    finally:
+        bench.desk.release()
 
 
 def ask_serial(bench: Bench, teller: Teller, looks_like: re.Pattern[str]) -> str:
@@ -50,8 +80,8 @@ def ask_serial(bench: Bench, teller: Teller, looks_like: re.Pattern[str]) -> str
     early = bench.early.pop(teller.slot, None)
     if early is not None and is_serial(early, looks_like):
         return early.text.strip()
-    deadline = bench.clock() + bench.scan_timeout_s
-    with bench.desk:  # one scanner serves all slots: it answers one question at a time
+    with at_desk(bench):
+        deadline = bench.clock() + bench.scan_timeout_s
         teller.waiting(Question.SCAN_SERIAL, teller.slot)
         while (left := deadline - bench.clock()) > 0 and bench.scanner is not None:
             reading = bench.scanner.read(min(left, _LOOK_S))
@@ -102,16 +132,21 @@ class _Hold:
         self._teller = teller
         self._cycle = cycle
         self._copy = copy
+        self._kept = bench.clock()
 
     def until(self, question: Question, judge: Judge) -> None:
         """Until a reading is right; every other one is told and recorded."""
-        with self._bench.desk:
+        with at_desk(self._bench, self._keep):
             self._wait(question, judge)
+
+    def _keep(self) -> None:
+        if self._bench.clock() - self._kept > _KEEP_S:
+            self._cycle.keep()
+            self._kept = self._bench.clock()
 
     def _wait(self, question: Question, judge: Judge) -> None:
         bench, copy = self._bench, self._copy
         deadline = bench.clock() + bench.scan_timeout_s
-        kept = bench.clock()
         self._teller.waiting(question, copy.name)
         while (left := deadline - bench.clock()) > 0:
             reading = bench.scanner.read(min(left, _LOOK_S)) if bench.scanner else None
@@ -120,9 +155,7 @@ class _Hold:
             if reading is None:
                 if bench.scanner is None or bench.scanner.ended:
                     break
-                if bench.clock() - kept > _KEEP_S:
-                    self._cycle.keep()
-                    kept = bench.clock()
+                self._keep()
                 continue
             wrong = judge(reading)
             if wrong is None:

@@ -1,5 +1,6 @@
 """The station file: which slot is where, and what the station makes unless told otherwise."""
 
+from itertools import permutations
 from pathlib import Path
 from typing import Literal, Self
 
@@ -28,6 +29,8 @@ class SlotSpec(specs.Spec):
     def _one_place(self) -> Self:
         if sum(one is not None for one in (self.location, self.serial_number, self.url)) != 1:
             raise ValueError("give one of location, serial_number and url")
+        if self.slot.where.empty:
+            raise ValueError("this names no place; eol-inject ports shows what there is")
         return self
 
     @property
@@ -55,6 +58,9 @@ class StationSpec(specs.Spec):
             for value in values:
                 if values.count(value) > 1:  # type: ignore[arg-type]  # a list of one kind each
                     raise ValueError(f"two slots {what} {value}")
+        for one, other in permutations(self.slots, 2):
+            if one.slot.where.within(other.slot.where):
+                raise ValueError(f"the place of slot {one.name} lies in that of {other.name}")
         return self
 
 

@@ -361,3 +361,15 @@ def test_profile_check_says_what_such_a_product_needs(
     assert len(warnings) == len(words)
     for warning, word in zip(warnings, words, strict=True):
         assert word in warning
+
+
+@pytest.mark.parametrize("fault", ["lost_reply", "silent_boot"])
+def test_consoles_that_fail_alike_block_their_slot(line: Line, fault: str) -> None:
+    """Three units in a row that do not answer: the fixture, perhaps; the fourth is not begun."""
+    quick = changed(line, "[console]\n", "[console]\nready_timeout_s = 1.0\n")
+    for _ in range(3):
+        told = run(line, unit_of(line, profile=PREFS), fault=fault, profile=quick)
+        assert told.error in {"device.console_silent", "device.console_not_ready"}
+    fourth = unit_of(line, profile=PREFS)
+    assert run(line, fourth, profile=quick).error == "station.slot_blocked"
+    assert fourth.tokens(line.pool) == set()

@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+import pytest
+
 from eol_inject.sim import manage
+from eol_inject.station import limits
 from tests.line.conftest import Line
 
 
@@ -70,3 +73,15 @@ def used(line: Line) -> int:
     """Tokens that left the pool."""
     counts = line.type("tokens", "status").out["counts"]
     return sum(row["count"] for row in counts if row["state"] != "available")
+
+
+def test_a_blocked_slot_stays_so_however_often_it_is_tried(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was refused does not push what failed out of sight."""
+    monkeypatch.setattr(limits, "_LOOK_BACK", 4)
+    for _ in range(3):
+        bad = line.unit()
+        assert line.run(bad, port=f"{bad.url}&fault=unplug@write:4096").error == "device.port_lost"
+    unit = line.unit()
+    assert {line.run(unit).error for _ in range(6)} == {"station.slot_blocked"}

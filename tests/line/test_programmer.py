@@ -9,6 +9,7 @@ import json
 import re
 import sqlite3
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from eol_inject.errors import StationError
 from eol_inject.events import Step
 from eol_inject.ledger import Cycle
 from eol_inject.station.attempt import Attempt
-from tests.line.conftest import PRODUCT, RealDesk, Told
+from tests.line.conftest import LOT, PRODUCT, RealDesk, Told
 from tests.support import toy_programmer as toy
 
 TOY = Path(toy.__file__)
@@ -478,3 +479,53 @@ def test_qa_reads_a_unit_by_its_programmer(desk: RealDesk) -> None:
     assert not any(token in json.dumps(told.out) for token in desk.line.pool)
     told = verify("")
     assert (told.code, told.error) == (2, "label.nothing_scanned")
+
+
+def test_a_scanned_number_is_not_kept_for_the_next_unit(desk: RealDesk) -> None:
+    """The unit whose number was scanned does not answer; the next one is begun by a bare Enter: it
+    is asked for its own number, and nobody scans one."""
+    product = profile(desk.folder)
+    unit = unit_of(desk, "u1")
+    (unit / "fault").write_text("identify chip x2")
+    told = desk.type(
+        "run", "--profile", product, "--port", str(unit), "--lot", LOT, "--scanner", "tty",
+        "--printer", str(desk.folder / "labels"), scans="SN000001\n\n",
+    )  # fmt: skip
+    errors = [one["error"]["code"] for one in told.out["units"]]
+    assert errors == ["device.other_chip", "device.other_chip", "station.no_serial"]
+    assert tokens_of(desk, unit) == set()
+
+
+@pytest.mark.parametrize("fault", ["write die", "write hang", "write mismatch", "write tear"])
+def test_a_programmer_that_fails_alike_blocks_its_slot(desk: RealDesk, fault: str) -> None:
+    """Three units in a row, whatever the programmer does; a finished one frees the slot."""
+    write = 'write = { run = [PY, TOY, "{port}", "write", "flash"], timeout_s = 1 }'
+    product = profile(desk.folder, serial=None, write=write)
+    good = unit_of(desk, "good", uid="A1B2C0")
+    assert desk.run(good, "", product).code == 0
+    for number in range(3):
+        bad = unit_of(desk, f"bad{number}", uid=f"B1B2C{number}")
+        (bad / "fault").write_text(fault)
+        assert desk.run(bad, "", product).error not in {"", "station.slot_blocked"}
+    fourth = unit_of(desk, "fourth", uid="C1B2C3")
+    assert desk.run(fourth, "", product).error == "station.slot_blocked"
+    assert tokens_of(desk, fourth) == set()
+    assert desk.run(good, "", product).error == "ledger.unit_closed"
+    assert desk.run(fourth, "", product).code == 0
+
+
+def test_a_person_who_takes_their_time_does_not_use_up_the_units(
+    desk: RealDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The serial number is scanned after the device's deadline: that was not the device's time."""
+
+    class Slow(io.BytesIO):
+        def read1(self, size: int | None = -1) -> bytes:
+            time.sleep(2.5)
+            return super().read1(size)
+
+    product = Path(profile(desk.folder))
+    product.write_text(product.read_text().replace("deadline_s = 30", "deadline_s = 2"))
+    monkeypatch.setattr("tests.line.conftest.io.BytesIO", Slow)
+    told = desk.run(unit_of(desk, "u1"), "SN000001", str(product))
+    assert told.code == 0, told

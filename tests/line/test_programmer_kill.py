@@ -5,7 +5,6 @@ that outlives us keeps the port until it has ended.
 """
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -18,8 +17,9 @@ from eol_inject.device.programmer.port_lock import PortLock
 from eol_inject.errors import StationError
 from eol_inject.events import Step
 from tests.line.conftest import LOT, RealDesk
-from tests.line.test_kill import KILLED_AT, POINTS
+from tests.line.test_kill import POINTS
 from tests.line.test_programmer import profile, tokens_of, unit_of
+from tests.support.killed_at import killed_at
 
 ROOT = Path(__file__).parents[2]
 UNDONE = ("Progress", Step.WRITE)
@@ -67,9 +67,7 @@ def test_killed_at(desk: RealDesk, point: tuple[str, Step], who: str) -> None:
     being written and holds nothing: there a lead looks first."""
     product = profile(desk.folder, serial="SN[0-9]{6}" if who == "scan" else None)
     unit, other = unit_of(desk, "u1", uid="A1"), unit_of(desk, "u2", uid="A2")
-    process = started(str(KILLED_AT), point[0], point[1].value, *command(desk, unit, product))
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == -signal.SIGKILL, errors.decode()
+    killed_at(point[0], point[1].value, command(desk, unit, product), given=b"SN000001\n")
     held = tokens_of(desk, unit)
     again = desk.run(unit, "SN000001", product)
     if who == "scan" and point == UNDONE:

@@ -12,11 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from eol_inject.cli.scanners import TypedLines
 from eol_inject.device import inventory
 from eol_inject.device.holders import holders
 from eol_inject.device.inventory import Seen
 from eol_inject.sim import manage
 from eol_inject.sim.printer import SimPrinter
+from eol_inject.station import presence
 from tests.line.conftest import LOT, PRODUCT, Line, Told, Unit
 
 PROFILE = "esp32c3-blnkopt"
@@ -92,6 +94,12 @@ def test_a_station_file_says_what_is_where(line: Line, tmp_path: Path) -> None:
          "station.invalid", "two slots are in one place, a"),
         ("schema = 1\n[[slots]]\nname='1'\nurl=''\n", "station.invalid", "slots"),
         ("schema = 1\n[[slots]]\nname='1'\nlocation=''\n", "station.invalid", "slots"),
+        ("schema = 1\n[[slots]]\nname='1'\nlocation=':1.0'\n", "station.invalid", "names no"),
+        ("schema = 1\n[[slots]]\nname='1'\nserial_number=' '\n", "station.invalid", "names no"),
+        (("schema = 1\n[[slots]]\nname='1'\nlocation='1-2'\n"
+         "[[slots]]\nname='2'\nlocation='1-2:1.0'\n"), "station.invalid", "lies in that of"),
+        (("schema = 1\n[[slots]]\nname='1'\nurl='/dev/null'\n"
+         "[[slots]]\nname='2'\nurl='/dev/../dev/null'\n"), "station.invalid", "lies in that"),
         ("schema = ", "station.not_toml", ""),
         (None, "station.unreadable", ""),
     ],
@@ -112,7 +120,7 @@ def test_a_bad_station_file_is_refused_with_the_place(
     ("args", "said"),
     [(("--port", "sim://a", "--port", "sim://a"), "one port: sim://a"),
      (("--port", "sim://a", "--slot", "1", "--slot", "2"), "a --slot name of its own"),
-     (("--port", ""), "--port is empty"),
+     (("--port", ""), "--port is empty"), (("--port", "a", "--port", " "), "--port is empty"),
      ((), "Missing option"), (("--slot", "1"), "Missing option")],
 )  # fmt: skip
 def test_slots_that_make_no_sense_are_a_usage_error(
@@ -397,3 +405,205 @@ def test_units_come_and_leave_by_themselves(line: Line, tmp_path: Path) -> None:
     assert done[0]["unit"] == unit.mac
     assert done[1]["unit"] != unit.mac
     assert child.returncode == 130
+
+
+def present(line: Line, kind: str) -> str:
+    """The product, its units noticed that way."""
+    text = Path(line.profile()).read_text() + f"\n[presence]\nkind = '{kind}'\ndebounce_s = 0.1\n"
+    path = line.folder / f"{kind}.toml"
+    path.write_text(text)
+    return str(path)
+
+
+def test_once_without_a_start_is_no_pass(line: Line) -> None:
+    """The scanner's input ends before anything was scanned: no unit was made, so exit 3."""
+    unit = line.unit()
+    with start(
+        line, "--once", "--port", unit.url, "--profile", present(line, "scan"), "--scanner", "tty"
+    ) as child:
+        out, _ = child.communicate("", timeout=30)
+    (done,) = json.loads(out)["units"]
+    assert (child.returncode, done["error"]["code"]) == (3, "station.not_called")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_slot_that_a_defect_ends_is_no_pass(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its look breaks in a way that nobody thought of: the other slot makes its unit, and the run
+    says which one was lost."""
+    units = [line.unit() for _ in range(2)]
+    ordinary = presence._opens
+
+    def looks(port: str) -> bool:
+        return 1 // (port != units[0].url) and ordinary(port)
+
+    monkeypatch.setattr(presence, "_opens", looks)
+    told = line.type(
+        "run", "--once", "--profile", present(line, "usb"), "--lot", LOT,
+        *(part for one in units for part in ("--port", one.url)),
+        "--printer", str(line.folder / "labels"),
+    )  # fmt: skip
+    by_slot = {one["slot"]: one for one in told.out["units"]}
+    assert (told.code, by_slot["1"]["error"]["code"]) == (3, "station.slot_lost")
+    assert by_slot["2"]["verdict"] == "pass"
+
+
+def plain(line: Line, *args: str) -> list[str]:
+    """The real program, as people start it: one line an event, one line a unit."""
+    options = [option for option in line.options if option != "--json"]
+    return [
+        sys.executable, "-m", "eol_inject", "run", "--once", "--profile", PROFILE, "--lot", LOT,
+        *args, *options, "--station", "S1", "--printer", str(line.folder / "labels"),
+    ]  # fmt: skip
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is full")
+@pytest.mark.parametrize("slots", [1, 2])
+@pytest.mark.parametrize("closed", [True, False])
+def test_nobody_hears_the_progress_and_the_units_pass(line: Line, slots: int, closed: bool) -> None:
+    """A full disk behind ``2>``, or no standard error at all: no unit is to blame."""
+    units = [line.unit() for _ in range(slots)]
+    command = plain(line, *(part for one in units for part in ("--port", one.url)))
+    where = "2>&-" if closed else "2>/dev/full"
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'exec "$@" {where}', "sh", *command],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout.count("PASS")) == (0, slots), done
+    assert "identify" not in done.stdout
+    assert len(line.labels()) == slots
+    line.judge()
+
+
+@pytest.mark.parametrize(("to", "code"), [("pipe", 0), ("full", 3)])
+def test_nobody_reads_the_results_and_the_units_are_finished(
+    line: Line, to: str, code: int
+) -> None:
+    """``| head`` ended, or the disk is full: the slower slot goes on to its end all the same."""
+    units = [line.unit(), line.unit("esp32c3", "timing=real")]
+    command = plain(line, *(part for one in units for part in ("--port", one.url)))
+    where = "| true" if to == "pipe" else ">/dev/full"
+    codes = line.folder / "code"
+    subprocess.run(
+        ["/bin/sh", "-c", f'("$@"; echo $? >{codes}) {where}', "sh", *command],
+        stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False,
+    )  # fmt: skip
+    until = time.monotonic() + 60
+    while not codes.exists() and time.monotonic() < until:
+        time.sleep(0.1)
+    assert int(codes.read_text()) == code
+    assert len(line.labels()) == 2
+    line.judge()
+
+
+def test_a_unit_put_in_while_the_label_is_scanned_is_not_taken_for_the_last_one(
+    line: Line, tmp_path: Path
+) -> None:
+    """The operator takes the unit out to stick its label on, puts the next one in, then scans: the
+    verdict was the first one's, and the next one gets a cycle of its own (line-failures 17)."""
+    unit = line.unit()
+    manage.start(unit.url)
+    product = present(line, "usb")
+    with (
+        SimPrinter(tmp_path / "zpl") as printer,
+        start(
+            line, "--port", unit.url, "--profile", product, "--printer", printer.url,
+            "--scanner", "tty",
+        ) as child,
+    ):  # fmt: skip
+        assert child.stdin is not None
+        wait_for(child, "Waiting", None)  # type: ignore[arg-type]  # a question has no step
+        code = line.pool[held(unit, line)]
+        manage.unplug(unit.url)
+        time.sleep(1)
+        manage.swap(unit.url)
+        time.sleep(1)
+        child.stdin.write(f"{code}\n")
+        child.stdin.flush()
+        wait_for(child, "CycleEnded", None)  # type: ignore[arg-type]  # a verdict has none either
+        wait_for(child, "UnitKnown", None)  # type: ignore[arg-type]  # the neighbour's
+        child.kill()
+
+
+@contextmanager
+def scans_start(line: Line, *units: Unit) -> "Iterator[tuple[subprocess.Popen[str], int]]":
+    """A run whose slots ``a``, ``b``, … are started by what is written to that descriptor."""
+    import pty
+    import tty
+
+    ours, theirs = pty.openpty()
+    tty.setraw(theirs)
+    name = os.ttyname(theirs)
+    slots = [
+        part
+        for slot, one in zip("abc", units, strict=False)
+        for part in ("--port", one.url, "--slot", slot)
+    ]
+    with start(line, *slots, "--profile", present(line, "scan"), "--scanner", name) as child:
+        listens(child, name)
+        yield child, ours
+    os.close(ours)
+    os.close(theirs)
+
+
+def stopped(child: "subprocess.Popen[str]") -> list[str]:
+    """The verdicts until Ctrl-C."""
+    time.sleep(2)
+    child.send_signal(signal.SIGINT)
+    out, _ = child.communicate(timeout=30)
+    return [one["verdict"] for one in json.loads(out)["units"]]
+
+
+def test_a_scanner_that_reads_twice_does_not_take_the_verdict_away(line: Line) -> None:
+    """The slot's name is read a second time while its unit is under work: one unit, one verdict."""
+    with scans_start(line, line.unit(), line.unit()) as (child, scanner):
+        os.write(scanner, b"a\r")
+        wait_for(child, "UnitKnown", None)  # type: ignore[arg-type]  # no step
+        os.write(scanner, b"a\r")
+        assert stopped(child) == ["pass"]
+
+
+def test_a_label_starts_no_slot(line: Line) -> None:
+    """Scanned once more after the verdict, it is no new unit."""
+    with scans_start(line, line.unit()) as (child, scanner):
+        os.write(scanner, b"go\r")
+        wait_for(child, "CycleEnded", None)  # type: ignore[arg-type]  # a verdict has no step
+        os.write(scanner, next(iter(line.pool.values())).encode() + b"\r")
+        assert stopped(child) == ["pass"]
+
+
+@pytest.mark.parametrize("slots", [1, 2])
+def test_the_second_ctrl_c_also_ends_the_wait_for_a_scan(
+    line: Line, tmp_path: Path, slots: int
+) -> None:
+    """A scanner that types, and nobody scans: exit 130, on record, and nothing breaks at the end;
+    the unit that was labelled waits for its scan next time."""
+    units = [line.unit() for _ in range(slots)]
+    with (
+        SimPrinter(tmp_path / "zpl") as printer,
+        start(
+            line, "--once", "--printer", printer.url, "--scanner", "tty",
+            *(part for one in units for part in ("--port", one.url)),
+        ) as child,
+    ):  # fmt: skip
+        wait_for(child, "Waiting", None)  # type: ignore[arg-type]  # a question has no step
+        child.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+        child.send_signal(signal.SIGINT)
+        assert child.wait(timeout=30) == 130
+        assert child.stdout is not None
+        verdicts = [one["verdict"] for one in json.loads(child.stdout.read())["units"]]
+    assert verdicts == ["interrupted"] * slots
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="only POSIX has pseudo-terminals")
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_terminal_that_has_gone_is_the_end_of_what_is_typed() -> None:
+    """Its window was closed: nobody waits for a scan for ever."""
+    ours, theirs = os.openpty()
+    with os.fdopen(theirs, encoding="utf-8") as stdin:
+        typed = TypedLines(stdin)
+        os.write(ours, b"left\n")
+        assert typed.readline(10) == "left\n"
+        os.close(ours)
+        assert typed.readline(10) == ""
+        assert typed.ended

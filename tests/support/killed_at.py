@@ -5,9 +5,11 @@ cycle, with every commit, byte and label of before, and nothing of after. The pr
 a small server that has the libraries already: starting them is most of what a short run costs.
 """
 
+import io
 import multiprocessing
 import os
 import signal
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,11 +25,13 @@ _FORKS.set_forkserver_preload(
 _END_S = 60
 
 
-def killed_at(event_name: str, step: str, args: Sequence[str]) -> None:
-    """Run ``args`` until that event, with nothing on standard input."""
-    with tempfile.NamedTemporaryFile() as said:
+def killed_at(event_name: str, step: str, args: Sequence[str], *, given: bytes = b"") -> None:
+    """Run ``args`` until that event, with ``given`` on standard input."""
+    with tempfile.NamedTemporaryFile() as said, tempfile.NamedTemporaryFile() as typed:
+        Path(typed.name).write_bytes(given)
+        files = (typed.name, said.name)
         process = _FORKS.Process(
-            target=_run, args=(event_name, step, list(args), dict(os.environ), said.name)
+            target=_run, args=(event_name, step, list(args), dict(os.environ), files)
         )
         process.start()
         process.join(_END_S)
@@ -37,13 +41,18 @@ def killed_at(event_name: str, step: str, args: Sequence[str]) -> None:
 
 
 def _run(
-    event_name: str, step: str, args: Sequence[str], environment: Mapping[str, str], said: str
+    event_name: str,
+    step: str,
+    args: Sequence[str],
+    environment: Mapping[str, str],
+    files: tuple[str, str],
 ) -> None:
     # The fork server has the environment and the streams of the first test that asked it.
     os.environ.clear()
     os.environ.update(environment)
-    with Path(os.devnull).open("rb") as nothing, Path(said).open("wb") as output:
-        os.dup2(nothing.fileno(), 0)
+    with Path(files[0]).open("rb") as typed, Path(files[1]).open("wb") as output:
+        os.dup2(typed.fileno(), 0)
+        sys.stdin = io.TextIOWrapper(io.FileIO(0, closefd=False))  # multiprocessing puts another
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
     board.observer = lambda **_: _observer(event_name, step)  # type: ignore[assignment]

@@ -2,8 +2,9 @@
 
 ``python toy_programmer.py UNIT VERB [MEMORY] [ADDRESS SIZE] [FILE]``: memories are the files
 ``flash`` and ``eeprom`` in the folder UNIT, beside them what is to go wrong (``fault``: a verb and
-a fault), the chip's ``uid`` where it has one, and ``asked``, the verbs so far. Real programmers
-cannot be made to hang, lie or tear; those are tested with a real one elsewhere.
+a fault, ``x2`` for twice only), the chip's ``uid`` where it has one, and ``asked``, the verbs so
+far. Real programmers cannot be made to hang, lie or tear; those are tested with a real one
+elsewhere.
 """
 
 import sys
@@ -18,7 +19,9 @@ def main(unit: Path, verb: str, *rest: str) -> int:
     """One run of the program; its exit code."""
     fault = (unit / "fault").read_text() if (unit / "fault").exists() else ""
     when, _, what = fault.partition(" ")
-    what = what if when == verb else ""
+    what, _, times = what.partition(" x") if when == verb else ("", "", "")
+    if times:
+        (unit / "fault").write_text(f"{when} {what} x{int(times) - 1}" if times > "1" else "")
     with (unit / "asked").open("a") as asked:
         asked.write(f"{' '.join((verb, *rest))}\n")
     if what in ENDS:

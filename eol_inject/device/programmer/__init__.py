@@ -8,7 +8,7 @@ import contextlib
 import re
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final, Literal
 
 from eol_inject.device import ports
@@ -80,6 +80,15 @@ class Programmer:
     def keep_secret(self, secrets: tuple[Secret, ...]) -> None:
         """What this unit is given: no complaint quotes it."""
         self._secrets = secrets
+
+    @contextlib.contextmanager
+    def unhurried(self) -> Iterator[None]:
+        """A person is waited for within this: it does not count to the device's deadline."""
+        begun = self._clock()
+        try:
+            yield
+        finally:
+            self._end += self._clock() - begun
 
     def close(self) -> None:
         """Let others have the port."""

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import pytest
+
 from eol_inject.device.console import _KEPT, listen
 from eol_inject.device.masking import HIDDEN
 
@@ -32,6 +34,28 @@ def test_a_token_cut_by_the_wire_is_hidden() -> None:
     for cut in range(len(TOKEN)):
         line = Line(f"auth={TOKEN[:cut]}".encode(), f"{TOKEN[cut:]}\r\n".encode())
         assert _hear(line, 5) == f"auth={HIDDEN}\r\n"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        f"\x1b[0;32m{TOKEN[:9]}\x1b[1m{TOKEN[9:]}\x1b[0m".encode(),
+        f"{TOKEN[:20]}\x07{TOKEN[20:]}".encode(),
+        TOKEN.encode("utf-16-le"),
+        TOKEN.encode("utf-16-be"),
+        f"{TOKEN[:5]}\x1b(B{TOKEN[5:]}".encode(),
+    ],
+)
+def test_what_no_eye_sees_does_not_cut_a_token_in_two(sent: bytes) -> None:
+    """Colours, bells, sixteen bits a letter, in whole or byte by byte: it is hidden, and nothing of
+    it reaches the operator's terminal."""
+    for chunks in ([sent], [sent[at : at + 1] for at in range(len(sent))]):
+        assert _hear(Line(b"auth=", *chunks, b"\r\n\tok"), 999) == f"auth={HIDDEN}\r\n\tok"
+
+
+def test_a_sequence_without_an_end_swallows_nothing() -> None:
+    """Of a broken one only the escape goes."""
+    assert _hear(Line(b"a\x1b[" + b"1" * 20, b"\nz\x1b"), 9) == "a[" + "1" * 20 + "\nz"
 
 
 def test_a_character_cut_by_the_wire_is_whole() -> None:

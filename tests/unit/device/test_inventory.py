@@ -2,7 +2,7 @@
 
 import pytest
 
-from eol_inject.device.inventory import Seen, Where, port_at
+from eol_inject.device.inventory import Seen, Where, port_at, snapshot
 from eol_inject.errors import StationError
 
 # Locations as pyserial makes them from Linux's sysfs: `1-4.2`, and `1-4.2:1.0` where one USB device
@@ -80,3 +80,30 @@ def test_a_port_by_name_is_there_or_not(tmp_path):
     assert port_at(Where(url=str(link)), ()) is None
     link.touch()
     assert port_at(Where(url=str(link)), ()) == str(link)
+
+
+@pytest.mark.parametrize("times", [1, 99])
+def test_a_unit_unplugged_while_the_ports_are_listed(monkeypatch, times):
+    """pyserial 3.5 reads None where its line of /sys is gone, and makes a number of it. The ports
+    are listed anew; where that never goes well the station is told so."""
+    from serial.tools import list_ports
+
+    asked = []
+
+    def comports():
+        asked.append(1)
+        return [] if len(asked) > times else int(None)
+
+    monkeypatch.setattr(list_ports, "comports", comports)
+    if times == 1:
+        assert snapshot() == ()
+        return
+    with pytest.raises(StationError) as told:
+        snapshot()
+    assert told.value.code == "device.ports_unlisted"
+
+
+@pytest.mark.parametrize("where", [Where(), Where(location=":1.0"), Where(location=" ")])
+def test_a_place_that_names_nothing_is_no_port(where):
+    """Not even the one port that is in no USB place: that of the computer's own board."""
+    assert port_at(where, (Seen("/dev/ttyS0", "", "", "", ""),)) is None

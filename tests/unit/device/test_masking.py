@@ -106,6 +106,35 @@ def test_a_token_with_another_line_in_between_is_hidden() -> None:
         )
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        " ".join,
+        "\0".join,
+        lambda text: text[::-1],
+        lambda text: text.encode().hex(" "),
+        lambda text: text.encode().hex(":").upper(),
+        lambda text: ", ".join(f"0x{byte:02x}" for byte in text.encode()),
+        lambda text: "\n".join(
+            f"{at:04x}  {text.encode()[at : at + 16].hex(' ')}  |{text[at : at + 16]}|"
+            for at in range(0, len(text), 16)
+        ),
+    ],
+)
+def test_a_token_in_another_dress_is_hidden(written: Callable[[str], str]) -> None:
+    """Spaced out, backwards, or as a dump of its bytes: nothing is left to put it together from."""
+    shown = hide(f"auth {written(TOKEN)} end", [AuthToken(TOKEN)])
+    assert shown.startswith("auth ")
+    assert shown.endswith(" end")
+    left = re.sub(r"[^a-z0-9]", "", shown.replace(HIDDEN, "/").lower().replace("0x", ""))
+    bare = re.sub(r"[^a-z0-9]", "", TOKEN.lower())
+    for at in range(len(bare) - 8):
+        assert bare[at : at + 8] not in left
+        assert bare[at : at + 8][::-1] not in left
+    digits = TOKEN.encode().hex()
+    assert not any(digits[at : at + 12] in left for at in range(len(digits) - 12))
+
+
 def test_what_is_not_secret_stays() -> None:
     """Nothing hides nothing, and a short secret does not eat the words around it."""
     text = "I (29) boot: pin 7 is spinning\r\n"

@@ -85,3 +85,25 @@ def test_poll_asks_the_unit_itself():
     )  # fmt: skip
     assert [look(), look()] == [False, True]
     assert asked == ["/dev/ttyUSB0"] * 2
+
+
+@pytest.mark.parametrize("kind", ["usb", "cts"])
+def test_a_port_that_goes_away_under_the_look_is_no_unit(monkeypatch, kind):
+    """Opened, and gone before its line could be read: nothing is there, and nothing breaks."""
+
+    class Gone:
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        @property
+        def cts(self):
+            raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(ports, "open_quiet", lambda _: Gone())
+    seen = (Seen("/dev/ttyUSB0", "1-1", "", "", ""),)
+    slot = Slot("1", Where(location="1-1"))
+    look = looker(slot, PresenceSpec(kind=kind), ports=lambda: seen, answers=lambda _: False)
+    assert look() is (kind == "usb")
