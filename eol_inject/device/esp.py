@@ -7,7 +7,7 @@ from typing import Any, Final, Self
 
 from eol_inject.device import esp_flash, esp_guard, ports
 from eol_inject.device.console import listen
-from eol_inject.device.esp_errors import CHIP_ERRORS, PORT_ERRORS, translated
+from eol_inject.device.esp_errors import CHIP_ERRORS, PORT_ERRORS, require_answers, translated
 from eol_inject.device.esp_guard import Facts
 from eol_inject.device.esp_lib import Ear, check_settings, hearing
 from eol_inject.device.esp_link import Link
@@ -225,6 +225,9 @@ class EspDevice:
                     yield
                 except UnitError:
                     esp_guard.require_same(esp, unit)
+                    raise
+                except CHIP_ERRORS as error:
+                    require_answers(esp, error)
                     raise
                 esp_guard.require_same(esp, unit)
             whole = True

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 from eol_inject import chips
-from eol_inject.device.esp_errors import CHIP_ERRORS, slower_may_help
+from eol_inject.device.esp_errors import CHIP_ERRORS, require_answers, slower_may_help
 from eol_inject.device.esp_guard import Facts, read_facts, require_same
 from eol_inject.device.esp_lib import (
     change_baud,
@@ -89,14 +89,14 @@ class Link:
             self._esp = self._sync()
         try:
             return self._told()
-        except CHIP_ERRORS:
+        except CHIP_ERRORS as error:
             if not fresh or self._line.baudrate <= SAFE_BAUD:
+                require_answers(self._esp, error)
                 raise
-            self._note(f"garbled at {self._line.baudrate} baud, tried {SAFE_BAUD}")
+            self._note(f"trouble at {self._line.baudrate} baud, tried {SAFE_BAUD}")
         self.drop()
         self._first = SAFE_BAUD
-        self._esp = self._sync()
-        return self._told()
+        return self.rom()
 
     def _told(self) -> Facts:
         """What the chip says, the first time; after that, whether it is still the same."""
@@ -119,9 +119,7 @@ class Link:
             try:
                 self._speed_up()
             except CHIP_ERRORS as error:
-                self.drop()
-                if not self._slower(error):
-                    raise
+                self._give_way(error)
         return self._esp
 
     def steadily(self, ask: Callable[[Any], Answer]) -> Answer:
@@ -131,9 +129,7 @@ class Link:
             try:
                 return ask(esp)
             except CHIP_ERRORS as error:
-                self.drop()
-                if not self._slower(error):
-                    raise
+                self._give_way(error)
 
     def restart(self) -> None:
         """Pulse the reset line, so that the application starts; proved by what it says."""
@@ -230,6 +226,14 @@ class Link:
         if wanted is not None and size != wanted:
             raise UnitError("device.wrong_flash_size", expected=wanted, found=size)
         return size
+
+    def _give_way(self, error: Exception) -> None:
+        """Let the connection go, to begin anew at a slower pace; raises where there is none."""
+        esp = self._esp
+        self.drop()
+        if not self._slower(error):
+            require_answers(esp, error)
+            raise error
 
     def _slower(self, error: BaseException) -> bool:
         """One step down the ladder, recorded; False at its end, or where pace is not to blame."""
