@@ -116,7 +116,7 @@ def _looker(product: "Profile", scanner: str | None) -> "Callable[[str, Ledger],
         way = open_console_way(product, aborted=lambda: False)
 
         def told(port: str, ledger: "Ledger") -> "UnitVerdict":
-            with way.open(port, spec.device.baud) as hand:
+            with way.open(port, spec.device.rates) as hand:
                 return verify_console_unit(hand, ledger, product=spec.product.id)
 
         return told
@@ -145,7 +145,7 @@ def _programmer_looker(
 
     def read(port: str, ledger: "Ledger") -> "UnitVerdict":
         way = open_programmer_way(product, ledger)
-        with way.open(port, spec.device.baud, _serial_asked(scanner)) as hand:
+        with way.open(port, spec.device.rates, _serial_asked(scanner)) as hand:
             return verify_programmed_unit(hand, ledger, product=spec.product.id)
 
     return read

@@ -10,12 +10,12 @@ from collections.abc import Callable, Container, Sequence
 from types import TracebackType
 from typing import Final, Protocol, Self, cast
 
-from eol_inject.device.identity import Identity, Security
+from eol_inject.device.identity import Identity, Rates, Security
 from eol_inject.device.spec import DeviceSpec
 from eol_inject.events import ByteProgress
 from eol_inject.unit import Unit
 
-__all__ = ["DRIVERS", "Device", "Identity", "Security", "open_device"]
+__all__ = ["DRIVERS", "Device", "Identity", "Rates", "Security", "open_device"]
 
 
 class Device(Protocol):

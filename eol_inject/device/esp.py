@@ -35,7 +35,7 @@ def open_esp(
 ) -> "EspDevice":
     """Open the port; nothing is said to the chip yet. Raises as ``ports.open_port`` does."""
     check_settings()
-    port = ports.open_port(url, baud=min(spec.first_baud, spec.baud))
+    port = ports.open_port(url, baud=spec.rates.sync)
     line = Line(
         port,
         deadline=clock() + spec.deadline_s,
@@ -103,6 +103,7 @@ class EspDevice:
             flash_size=self._link.flash_size,
             security=facts.security,
             baud=self._link.pace,
+            first_baud=self._link.first,
             notes=tuple(self._notes),
         )
 

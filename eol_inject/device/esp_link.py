@@ -60,7 +60,8 @@ class Link:
         self._with_flash = False
         self._use_stub = True
         self._stub_failed = False
-        self._first = min(spec.first_baud, spec.baud) if paced else SAFE_BAUD
+        self._paced = paced
+        self._first = spec.rates.sync if paced else SAFE_BAUD
         """Rate of the next sync: no faster than what the profile trusts the wire with."""
         self._bauds = _ladder(spec) if paced else (SAFE_BAUD,)
         self.facts: Facts | None = None
@@ -75,6 +76,11 @@ class Link:
     def live(self) -> bool:
         """Whether a loader answers."""
         return self._esp is not None
+
+    @property
+    def first(self) -> int:
+        """Rate of the next sync; 0 where the port cannot change its own."""
+        return self._first if self._paced else 0
 
     def drop(self) -> None:
         """Forget the connection: the next use begins with a reset."""

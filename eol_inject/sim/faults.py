@@ -116,7 +116,7 @@ class Fault:
     back_s: float | None = None
     """Unplugged: plugged in again after so many seconds; None = by hand."""
     above: int = 0
-    """Only at baud rates above this."""
+    """Only at this baud rate and faster ones."""
 
 
 def parse(text: str) -> Fault:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
-from eol_inject.device import Identity, Security, console_line
+from eol_inject.device import Identity, Rates, Security, console_line
 from eol_inject.device.console_unit import ConsoleUnit
 from eol_inject.device.spec import AskSpec, ConsoleSpec
 from eol_inject.errors import StationError, UnitError, UsageError
@@ -56,7 +56,7 @@ class ConsoleWay:
         """Whether a chip answers in its boot loader."""
         return loader_answers(self.profile, port)
 
-    def open(self, port: str, baud: int, ask: AskSerial | None = None) -> "ConsoleAtHand":
+    def open(self, port: str, rates: Rates, ask: AskSerial | None = None) -> "ConsoleAtHand":
         """Open the port; the firmware is started, or found running, and says who it is."""
         unit = ConsoleUnit(
             port,

@@ -13,7 +13,7 @@ from types import MappingProxyType, TracebackType
 from typing import Final, Self
 
 from eol_inject import verify
-from eol_inject.device import Identity, Security
+from eol_inject.device import Identity, Rates, Security
 from eol_inject.device.programmer import MemoryName, Programmer, require_programs
 from eol_inject.device.programmer.spec import IDENTITIES, ProgrammerSpec
 from eol_inject.errors import EolError, StationError, UnitError, UsageError
@@ -76,7 +76,7 @@ class ProgrammerWay:
         """Whether the token can be read back."""
         return self.spec.proof == "read_back"
 
-    def open(self, port: str, baud: int, ask: AskSerial) -> "ProgrammerAtHand":
+    def open(self, port: str, rates: Rates, ask: AskSerial) -> "ProgrammerAtHand":
         """Nothing is opened: the port is the programmer's own."""
         return ProgrammerAtHand(self, self._programmer(port), ask)
 

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import pytest
 
 from eol_inject import profiles
-from eol_inject.events import Outcome
+from eol_inject.device import Rates
+from eol_inject.events import Event, Notice, Outcome
 from eol_inject.ledger import Keys, open_ledger
 from eol_inject.sim import manage
 from eol_inject.station.bench import open_bench
@@ -149,6 +150,30 @@ def used(line: Line) -> int:
     told = line.type("tokens", "status")
     rows = [row for row in told.out["counts"] if row["lot"] == LOT]
     return sum(row["count"] for row in rows if row["state"] != "available")
+
+
+def test_a_first_sync_that_fails_costs_its_slot_one_unit_the_time(line: Line) -> None:
+    """It falls back within the same cycle and says so; the next unit of the slot begins with the
+    rate that worked, and transfers stay as fast as the profile wants them."""
+    keys = Keys.load(line.folder / "ledger.key")
+    deaf = [f"{line.unit().url}&fault=flip@sync=0.5,above=115201" for _ in range(2)]
+    told: list[Event] = []
+    with open_ledger(f"sqlite:///{line.folder / 'ledger.db'}", keys=keys, station="S1") as ledger:
+        bench = open_bench(
+            profiles.load("esp32c3-blnkopt"), ledger, station="S1", operator="Ada", lot=LOT,
+            printer=str(line.folder / "labels"), observe=told.append,
+        )  # fmt: skip
+        first, second = (run_cycle(bench, slot="1", port=port) for port in deaf)
+        rates = bench.pace.of("1")
+    assert [first.outcome, second.outcome] == [Outcome.PASS] * 2
+    assert rates == Rates(115200, 921600)
+    fallback = ("device.note", "no sync at 921600 baud, tried 115200")
+    slower = ("station.slower", "This slot syncs at 115200 baud: it had trouble.")
+    assert (fallback[1] in first.notes, fallback[1] in second.notes) == (True, False)
+    assert (slower[1] in first.notes, slower[1] in second.notes) == (False, True)
+    notices = [(event.code, event.text) for event in told if isinstance(event, Notice)]
+    assert (notices.count(fallback), notices.count(slower)) == (1, 1)
+    line.judge()
 
 
 def test_a_slot_that_stepped_down_begins_lower_with_its_next_unit(line: Line) -> None:
