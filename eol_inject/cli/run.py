@@ -217,7 +217,7 @@ def _run(
     if presence.kind == "enter":
         return _turns(bench, station, slots, once=once)
     with _in_two_steps(bench.stop):
-        return station.attend(presence, bench.way.answers, once=once)
+        return station.attend(presence, bench.way.watch, once=once)
 
 
 def _turns(

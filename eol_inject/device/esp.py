@@ -108,6 +108,19 @@ class EspDevice:
         )
 
     @translated
+    def greet(self, *, within_s: float) -> bool:
+        """Whether a chip answers in its loader; one that is not there yet is brought by a reset.
+
+        Raises as ``identify`` does.
+        """
+        self._line.allow(within_s)
+        with hearing(Ear(self._note)):
+            if self._link.live:
+                return self._link.greet()
+            self._link.rom()
+            return True
+
+    @translated
     def read(self, address: int, size: int, progress: ByteProgress | None = None) -> bytes:
         """Bytes over the wire."""
         with hearing(Ear(self._note)):

@@ -11,6 +11,7 @@ from eol_inject import chips
 from eol_inject.device.esp_errors import CHIP_ERRORS, require_answers, slower_may_help
 from eol_inject.device.esp_guard import Facts, read_facts, require_same
 from eol_inject.device.esp_lib import (
+    answers,
     change_baud,
     cmds,
     connect,
@@ -103,6 +104,10 @@ class Link:
         self.drop()
         self._first = SAFE_BAUD
         return self.rom()
+
+    def greet(self) -> bool:
+        """Whether the loader that answered before still does; resets nothing."""
+        return answers(self._esp)
 
     def _told(self) -> Facts:
         """What the chip says, the first time; after that, whether it is still the same."""

@@ -83,8 +83,8 @@ class PresenceSpec(Spec):
     kind: Literal["enter", "usb", "cts", "dsr", "dcd", "poll", "scan"] = Field(
         "enter",
         description="enter: somebody says so; usb: its port is there; cts, dsr, dcd: a switch of "
-        "the fixture on that line; poll: it answers its boot loader; scan: the slot's name is "
-        "scanned, or anything where there is one slot",
+        "the fixture on that line; poll: it answers its boot loader, where it waits to be taken "
+        "out; scan: the slot's name is scanned, or anything where there is one slot",
     )
     debounce_s: float = Field(0.3, ge=0, le=10, description="Steady for so long before it counts")
     every_s: float = Field(0.2, gt=0, le=10, description="Seconds between two looks")

@@ -4,8 +4,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType, TracebackType
 from typing import Final, Self
 
-from eol_inject.device import Device, Identity, Rates, open_device
-from eol_inject.errors import EolError
+from eol_inject.device import Device, Identity, Rates, Watch, open_device, watch_loader
 from eol_inject.events import ByteProgress
 from eol_inject.image import Patched
 from eol_inject.ledger import Cycle, Ledger, Reserved, Standing
@@ -30,17 +29,6 @@ def open_flash_way(
 
 
 NO_TOOLS: Final[Mapping[str, str]] = MappingProxyType({})
-
-
-def loader_answers(profile: Profile, port: str) -> bool:
-    """Whether the chip on ``port`` answers in its boot loader; that resets it."""
-    spec = profile.spec.device.model_copy(update={"attempts": 1, "deadline_s": 5.0})
-    try:
-        with open_device(port, spec) as device:
-            device.identify()
-    except EolError:
-        return False
-    return True
 
 
 def opener(profile: Profile, aborted: Callable[[], bool]) -> Callable[[str, Rates], Device]:
@@ -87,9 +75,9 @@ class FlashWay:
         """Open the port."""
         return self._take(self._product, self._open(port, rates))
 
-    def answers(self, port: str) -> bool:
-        """Whether a chip answers in its boot loader."""
-        return loader_answers(self._product.profile, port)
+    def watch(self, port: str) -> Watch:
+        """By the chip's boot loader."""
+        return watch_loader(port, self._product.profile.spec.device)
 
 
 class FlashAtHand:

@@ -13,7 +13,7 @@ from types import MappingProxyType, TracebackType
 from typing import Final, Self
 
 from eol_inject import verify
-from eol_inject.device import Identity, Rates, Security
+from eol_inject.device import Identity, Rates, Security, Watch
 from eol_inject.device.programmer import MemoryName, Programmer, require_programs
 from eol_inject.device.programmer.spec import IDENTITIES, ProgrammerSpec
 from eol_inject.errors import EolError, StationError, UnitError, UsageError
@@ -80,9 +80,23 @@ class ProgrammerWay:
         """Nothing is opened: the port is the programmer's own."""
         return ProgrammerAtHand(self, self._programmer(port), ask)
 
-    def answers(self, port: str) -> bool:
+    def watch(self, port: str) -> Watch:
+        """By the programmer, anew each time: it knows no way to ask without its own reset."""
+        return _Asked(lambda: self._programmer(port))
+
+    def _programmer(self, port: str) -> Programmer:
+        return Programmer(port, self.profile.spec.device, self.spec, aborted=self.aborted)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """See ``eol_inject.device.Watch``."""
+
+    programmer: Callable[[], Programmer]
+
+    def look(self) -> bool:
         """Whether the chip answers its programmer, asked once."""
-        asked = self._programmer(port)
+        asked = self.programmer()
         try:
             asked.identify()
         except EolError:
@@ -91,8 +105,8 @@ class ProgrammerWay:
             asked.close()
         return True
 
-    def _programmer(self, port: str) -> Programmer:
-        return Programmer(port, self.profile.spec.device, self.spec, aborted=self.aborted)
+    def close(self) -> None:
+        """Nothing is held between two looks."""
 
 
 class ProgrammerAtHand:

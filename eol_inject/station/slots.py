@@ -6,11 +6,12 @@ units come and leave.
 
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import partial
 from queue import SimpleQueue
 from typing import Final
 
+from eol_inject.device import Watch
 from eol_inject.device.inventory import Snapshot
 from eol_inject.device.spec import PresenceSpec
 from eol_inject.errors import EolError, StationError, UsageError
@@ -18,7 +19,7 @@ from eol_inject.report import CycleRecord
 from eol_inject.scan import Reading, Scanner
 from eol_inject.station.bench import Bench
 from eol_inject.station.cycle import refuse_cycle, run_cycle
-from eol_inject.station.presence import Gate, Slot, looker
+from eol_inject.station.presence import Gate, Look, Slot, looker
 from eol_inject.station.stop import Stop
 
 _JOIN_S: Final = 0.1
@@ -61,7 +62,7 @@ class Slots:
         return records
 
     def attend(
-        self, spec: PresenceSpec, answers: Callable[[str], bool], *, once: bool = False
+        self, spec: PresenceSpec, watch: Callable[[str], Watch], *, once: bool = False
     ) -> list[CycleRecord]:
         """Every slot by itself, as units come and leave, until somebody wants to stop; ``once``:
         until each has had one.
@@ -76,7 +77,7 @@ class Slots:
                 partial(self._attend_calls, slot, spec, calls, once=once) for slot in self._slots
             ]
         else:
-            jobs = [partial(self._attend, slot, spec, answers, once=once) for slot in self._slots]
+            jobs = [partial(self._attend, slot, spec, watch, once=once) for slot in self._slots]
         records: list[CycleRecord] = []
         self._side_by_side(jobs, records)
         self._drain(records)
@@ -125,20 +126,19 @@ class Slots:
                 return
 
     def _attend(
-        self, slot: Slot, spec: PresenceSpec, answers: Callable[[str], bool], *, once: bool
+        self, slot: Slot, spec: PresenceSpec, watch: Callable[[str], Watch], *, once: bool
     ) -> None:
-        look = looker(slot, spec, ports=self._ports, answers=answers)
         gate = Gate(spec.debounce_s)
-        while not self._stop.wanted():
-            if not self._wait(gate, look, spec, there=True):
-                return
-            self._cycle(slot)
-            if once or not self._wait(gate, look, spec, there=False):
-                return
+        with closing(looker(slot, spec, ports=self._ports, watch=watch)) as look:
+            while not self._stop.wanted():
+                if not self._wait(gate, look, spec, there=True):
+                    return
+                look.close()
+                self._cycle(slot)
+                if once or not self._wait(gate, look, spec, there=False):
+                    return
 
-    def _wait(
-        self, gate: Gate, look: Callable[[], bool], spec: PresenceSpec, *, there: bool
-    ) -> bool:
+    def _wait(self, gate: Gate, look: Look, spec: PresenceSpec, *, there: bool) -> bool:
         """Look until a unit is there, or has left; False when somebody wants to stop."""
         while gate.there != there:
             gate.look(look(), self._bench.clock())

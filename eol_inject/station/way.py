@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Protocol, Self
 
-from eol_inject.device import Identity, Rates
+from eol_inject.device import Identity, Rates, Watch
 from eol_inject.events import ByteProgress
 from eol_inject.ledger import Cycle, Reserved, Standing
 from eol_inject.station.resume import Next
@@ -115,6 +115,6 @@ class Way(Protocol):
         """
         ...
 
-    def answers(self, port: str) -> bool:
-        """Whether a unit on ``port`` answers, asked once and quietly."""
+    def watch(self, port: str) -> Watch:
+        """Asks again and again whether a unit on ``port`` answers, as gently as this way can."""
         ...

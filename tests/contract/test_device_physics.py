@@ -20,7 +20,7 @@ import pytest
 pytest.register_assert_rewrite("tests.support.device_contract")
 
 from eol_inject.chips import SECTOR  # noqa: E402  # after the rewrite is registered
-from eol_inject.device import Device, Identity, Security, open_device  # noqa: E402
+from eol_inject.device import Device, Identity, Security, open_device, watch_loader  # noqa: E402
 from eol_inject.device import esp_lib as lib  # noqa: E402
 from eol_inject.device.spec import DeviceSpec  # noqa: E402
 from eol_inject.errors import EolError, StationError, UnitError, UsageError  # noqa: E402
@@ -163,6 +163,48 @@ def test_nothing_is_said_faster_than_the_profile_allows(unit: Maker) -> None:
     with unit(faults=("flip=0.5,above=230401",)).open(baud=230400) as device:
         identity = device.identify()
         assert (identity.baud, identity.notes) == (230400, ())
+
+
+# ── presence ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_unit_is_reset_by_the_first_look_and_greeted_by_the_others(unit: Maker) -> None:
+    """It waits in its loader; let go, it runs its application."""
+    peer = unit()
+    manage.start(peer.url)
+    watch = watch_loader(peer.url, peer.spec())
+    assert watch.look()
+    resets = manage.status(peer.url).resets
+    assert [watch.look() for _ in range(5)] == [True] * 5
+    assert (manage.status(peer.url).resets, manage.status(peer.url).mode) == (resets, "loader")
+    watch.close()
+    _runs_application(peer)
+    works_again(peer)
+
+
+def test_a_unit_that_has_left_is_not_there_and_comes_back(unit: Maker) -> None:
+    """Gone with its port, gone from behind a bridge that stays, and back."""
+    peer = unit()
+    manage.start(peer.url)
+    watch = watch_loader(peer.url, peer.spec())
+    assert watch.look()
+    manage.unplug(peer.url)
+    assert [watch.look(), watch.look()] == [False, False]
+    manage.replug(peer.url)
+    assert watch.look()
+    manage.set_faults(peer.url, "no_sync")
+    assert [watch.look(), watch.look()] == [False, False]
+    manage.set_faults(peer.url)
+    assert watch.look()
+    watch.close()
+
+
+def test_a_chip_that_will_be_refused_is_there_as_well(unit: Maker) -> None:
+    """The cycle says what is wrong with it; an operator would wait for ever for one not seen."""
+    for peer in (unit("esp32"), unit("esp32c3", "secure_download=1")):
+        watch = watch_loader(peer.url, peer.spec(chip="esp32c3"))
+        assert [watch.look(), watch.look()] == [True, True]
+        watch.close()
 
 
 # ── stub ────────────────────────────────────────────────────────────────────────────────────────

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -365,6 +365,42 @@ def test_scans_cannot_start_slots_without_a_scanner_that_can_be_asked(
         "--printer", str(line.folder / "labels"),
     )  # fmt: skip
     assert (told.code, told.error) == (2, "station.no_scanner")
+
+
+def test_a_finished_unit_that_is_polled_is_left_in_peace(line: Line, tmp_path: Path) -> None:
+    """One reset when its cycle is over, and no other while it waits to be taken out; then the next
+    one is done. Who stops the run leaves the unit running."""
+    text = Path(line.profile()).read_text() + "\n[presence]\nkind = 'poll'\ndebounce_s = 0.1\n"
+    profile = tmp_path / "polled.toml"
+    profile.write_text(text)
+    unit = line.unit()
+    manage.start(unit.url)
+    with start(line, "--port", unit.url, "--profile", str(profile)) as child:
+        wait_for(child, "CycleEnded", None)  # type: ignore[arg-type]  # a verdict has no step
+        until(lambda: manage.status(unit.url).mode == "loader")
+        resets = manage.status(unit.url).resets
+        time.sleep(1.5)
+        assert manage.status(unit.url).resets == resets
+        manage.unplug(unit.url)
+        time.sleep(2.5)
+        manage.swap(unit.url)
+        wait_for(child, "CycleEnded", None)  # type: ignore[arg-type]  # the neighbour's
+        until(lambda: manage.status(unit.url).mode == "loader")
+        child.send_signal(signal.SIGINT)
+        out, _ = child.communicate(timeout=30)
+    done = json.loads(out)["units"]
+    assert [one["verdict"] for one in done] == ["pass", "pass"]
+    assert done[0]["unit"] == unit.mac != done[1]["unit"]
+    until(lambda: manage.status(unit.url).mode == "application")
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Wait for it; not for ever."""
+    for _ in range(200):
+        if true():
+            return
+        time.sleep(0.1)
+    raise AssertionError
 
 
 def test_units_come_and_leave_by_themselves(line: Line, tmp_path: Path) -> None:
