@@ -3,6 +3,7 @@
 Units are judged by their flash and by the labels, not by what the ledger says of itself.
 """
 
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -14,7 +15,7 @@ from eol_inject.ledger import Keys, open_ledger
 from eol_inject.sim import manage
 from eol_inject.station.bench import open_bench
 from eol_inject.station.cycle import run_cycle
-from tests.line.conftest import LOT, Line
+from tests.line.conftest import LOT, Line, Unit
 
 
 class Case(NamedTuple):
@@ -31,11 +32,17 @@ AFTER_THE_FIRST_BYTE = (
     Case("unplug@write:8192", 3, "device.port_lost", "writing"),
     Case("power_cut@write:8192", 3, "device.no_answer", "writing"),
     Case("brownout@erase", 3, "device.no_answer", "writing"),
+    Case("unplug@erase", 3, "device.port_lost", "writing"),
+    Case("mute@write:13", 3, "device.no_answer", "writing"),
+    Case("drop@write=5,x9", 3, "device.garbled", "writing"),
 )
 BEFORE_THE_FIRST_BYTE = (
     Case("unplug@sync", 3, "device.port_lost", None),
     Case("unplug@identify", 3, "device.port_lost", None),
     Case("unplug@read", 3, "device.port_lost", None),
+    Case("unplug@stub", 3, "device.port_lost", None),
+    Case("hang@identify", 3, "device.no_answer", None),
+    Case("no_sync", 3, "device.tx_down", None),
     Case("busy", 3, "device.port_busy", None),
 )
 
@@ -102,6 +109,24 @@ def test_bad_flash_fails_the_unit_and_keeps_the_token_back(
     assert line.run(unit).error == again
     assert used(line) == 2
     line.judge()
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [("flash=2MB", "device.wrong_flash_size"), ("mac=00:00:00:00:00:00", "device.bad_identity")],
+)
+def test_a_unit_that_must_not_be_begun_costs_no_token(line: Line, options: str, code: str) -> None:
+    """The unit's own fault, exit 1; nothing is drawn for it."""
+    profile = Path(line.profile())
+    text = profile.read_text("utf-8")
+    assert "[device]\n" in text
+    profile.write_text(text.replace("[device]\n", "[device]\nflash_size = 4194304\n"), "utf-8")
+    url = f"sim://esp32c3?id={line.folder.name}-odd&{options}"
+    unit = Unit("esp32c3", "", url)
+    line.units.append(unit)
+    told = line.run(unit, profile=str(profile))
+    assert (told.code, told.error) == (1, code)
+    assert used(line) == 0
 
 
 @pytest.mark.parametrize("fault", ["swap@write:8192", "swap_unplug@write", "swap@identify"])
