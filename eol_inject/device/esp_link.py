@@ -35,6 +35,10 @@ _FAST_ATTEMPTS: Final = 2
 NOT_STARTED: Final = "Failed to start stub flasher"
 """How esptool says that all of the stub was taken, and then nothing came of it."""
 
+NOT_SHIPPED: Final = "Flasher stub data is missing"
+"""How esptool says that it brings no stub for this chip: a new one, or a distribution's package
+without them. Nothing has been sent by then."""
+
 Answer = TypeVar("Answer")
 
 
@@ -195,6 +199,10 @@ class Link:
                 self._note("this chip takes no stub, used the ROM loader")
             return
         except CHIP_ERRORS as error:
+            if NOT_SHIPPED in str(error) and self._spec.chip != "esp8266":
+                self._use_stub = False
+                self._note("esptool brings no stub for this chip, used the ROM loader")
+                return
             rate, arrived = self._line.baudrate, NOT_STARTED in str(error)
             self.drop()
             self._first = SAFE_BAUD

@@ -17,7 +17,8 @@ _XTS_128: Final = 4
 
 WITH_USB_JTAG: Final = frozenset(
     {
-        "esp32c3", "esp32c5", "esp32c6", "esp32c61", "esp32h2", "esp32h4", "esp32p4", "esp32s3",
+        "esp32c3", "esp32c5", "esp32c6", "esp32c61", "esp32h2", "esp32h21", "esp32h4", "esp32p4",
+        "esp32s3", "esp32s31",
     }
 )  # fmt: skip
 """Chips with a USB-Serial/JTAG of their own (their technical reference manuals)."""
@@ -252,6 +253,16 @@ MODELS: Final[dict[str, Model]] = {
             crystal_hz=32_000_000,
         ),
         _riscv(
+            "esp32h21",
+            0,
+            0x600B4000,
+            spi=0x60003000,
+            words=_block1(w5=1 << 4),  # v0.1
+            secure_boot=(0x38, 1 << 20),
+            flash_encryption=((0x34, 1 << 18 | _XTS_128 << 24),),
+            crystal_hz=32_000_000,
+        ),
+        _riscv(
             "esp32h4",
             0x0000001C,
             0x600B1800,
@@ -270,6 +281,26 @@ MODELS: Final[dict[str, Model]] = {
             words=_block1(w2=1 << 4),  # v1.0
             secure_boot=(0x38, 1 << 20),
             flash_encryption=((0x34, 1 << 18 | _XTS_128 << 24),),
+        ),
+        _riscv(
+            "esp32s31",
+            0,
+            0x20715000,
+            spi=0x20501000,
+            words=MappingProxyType({0x5C: 1 << 18}),  # v0.1
+            secure_boot=(0x3C, 1 << 2),
+            flash_encryption=((0x34, 1 << 21), (0x38, _XTS_128)),
+            mac=0x50,
+        ),
+        _riscv(
+            "esp32e22",
+            0,
+            0xC4008000,
+            spi=0xC3003000,
+            words=MappingProxyType({}),
+            secure_boot=(0x38, 1 << 20),
+            flash_encryption=(),  # esptool 5.6.0 knows no place for it yet
+            clock_divider=0xC3102014,
         ),
     )
 }

@@ -19,6 +19,9 @@ import pytest
 
 pytest.register_assert_rewrite("tests.support.device_contract")
 
+from esptool.loader import StubMixin  # noqa: E402
+
+from eol_inject import chips  # noqa: E402
 from eol_inject.chips import SECTOR  # noqa: E402  # after the rewrite is registered
 from eol_inject.device import Device, Identity, Security, open_device, watch_loader  # noqa: E402
 from eol_inject.device import esp_lib as lib  # noqa: E402
@@ -673,12 +676,51 @@ def test_four_units_in_four_threads_do_not_disturb_each_other(unit: Maker) -> No
         assert manage.peek(peer.url, peer.scratch, 8 * SECTOR) == noise(number) * 8
 
 
-def test_a_session_takes_any_chip_of_the_table(unit: Maker) -> None:
-    """A profile names the chip; the rest is found out."""
-    for chip in ("esp32s2", "esp32s3", "esp32c6"):
-        peer = unit(chip)
-        with peer.open() as device:
-            assert device.identify().chip == chip
+# ── every chip ──────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("chip", sorted(chips.CHIPS))
+def test_a_session_takes_any_chip_of_the_table(unit: Maker, chip: str) -> None:
+    """A profile names the chip; the rest is found out, up to a sector read back."""
+    peer = unit(chip)
+    with peer.open() as device:
+        identity = device.identify()
+        assert (identity.chip, identity.flash_size) == (chip, 4 << 20)
+        device.write(identity.unit, [(peer.scratch, noise(1))])
+        assert device.read(peer.scratch, SECTOR) == noise(1)
+    assert manage.peek(peer.url, peer.scratch, SECTOR) == noise(1)
+
+
+@pytest.mark.parametrize("chip", sorted(set(chips.CHIPS) - {"esp8266"}))
+def test_the_protections_of_every_chip_are_known(unit: Maker, chip: str) -> None:
+    """Where each keeps them; an ESP8266 has none, an ESP32 no Secure Download Mode."""
+    for option in ("secure_boot", "flash_encryption"):
+        with unit(chip, f"{option}=1").open() as device:
+            assert device.identify().security == Security(**{option: True})
+    if chip != "esp32":
+        with unit(chip, "secure_download=1").open() as device:
+            fails(device.identify, "device.secure_download", UnitError)
+
+
+def test_a_chip_that_only_the_installed_esptool_knows_is_worked_on(
+    unit: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new esptool brings a class; nothing of ours has to change, and without a stub for it the
+    ROM loader does the work."""
+    known = lib.CHIP_DEFS["esp32c3"]
+    newer = type("ESP32X9ROM", (known,), {"CHIP_NAME": "ESP32-X9"})
+    newer.STUB_CLASS = type("ESP32X9StubLoader", (StubMixin, newer), {})
+    images = lib.cmds.LoadFirmwareImage
+    monkeypatch.setattr(lib.cmds, "LoadFirmwareImage", lambda _, data: images("esp32c3", data))
+    monkeypatch.setitem(lib.CHIP_DEFS, "esp32x9", newer)
+    monkeypatch.setattr(chips, "CHIPS", dict(chips.CHIPS))
+    peer = unit("esp32c3")
+    with peer.open(chip="esp32x9") as device:
+        identity = device.identify()
+        assert identity.chip == "esp32x9"
+        assert identity.notes == ("esptool brings no stub for this chip, used the ROM loader",)
+        device.write(identity.unit, [(peer.scratch, sector(1))])
+        assert device.read(peer.scratch, SECTOR) == sector(1)
 
 
 # ── other ways to the same unit ─────────────────────────────────────────────────────────────────
