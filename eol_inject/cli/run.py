@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -134,7 +134,8 @@ def run(
             person=Terminal(ahead, piped=told.scanner == TTY),
             label_later=label_later,
         )
-        records = _run(bench, slots, once=once, say=_sayer(quiet=as_json or shown is not None))
+        say = _sayer(quiet=as_json or shown is not None, several=len(slots) > 1)
+        records = _run(bench, slots, once=once, say=say)
     return _answer(bench, records, once=once, as_json=as_json, profile=_needed(told.profile, ""))
 
 
@@ -195,11 +196,13 @@ def _board(slots: "tuple[Slot, ...]", title: str) -> "LiveBoard":
     return LiveBoard(tuple(slot.name for slot in slots), title=title)
 
 
-def _sayer(*, quiet: bool) -> "Callable[[CycleRecord], None]":
+def _sayer(*, quiet: bool, several: bool) -> "Callable[[CycleRecord], None]":
     """Each record as one line on standard output, where nothing else shows it."""
     from eol_inject import report
 
-    return (lambda _: None) if quiet else (lambda record: click.echo(report.one_line(record)))
+    if quiet:
+        return lambda _: None
+    return lambda record: click.echo(report.one_line(record, with_slot=several))
 
 
 def _run(
@@ -224,7 +227,7 @@ def _turns(
     bench: "Bench", station: "Slots", slots: "tuple[Slot, ...]", *, once: bool
 ) -> "list[CycleRecord]":
     records: list[CycleRecord] = []
-    for line in units(once=once):
+    for line in units(once=once, several=len(slots) > 1):
         if line and len(slots) == 1:
             bench.early[slots[0].name] = unwrap(line)
         with _in_two_steps(bench.stop):
@@ -282,13 +285,18 @@ def worst_of(records: "list[CycleRecord]") -> "CycleRecord | None":
     return min(bad, key=lambda record: _WORST_FIRST.index(record.outcome), default=None)
 
 
-def units(*, once: bool) -> Iterator[str]:
+def units(*, once: bool, several: bool = False) -> Iterator[str]:
     """One turn a unit: the first at once, the next ones when somebody says so; and what they said,
-    or scanned."""
+    or scanned.
+
+    What is typed before the verdict was seen says nothing: it is thrown away (line-failures 17).
+    """
+    where = "Next units in the slots?" if several else "Next unit in the slot?"
     yield ""
     while not once:
         if sys.stdin.isatty():
-            tell("Next unit in the slot? Press Enter (Ctrl-C ends the run).")
+            forget_typed(sys.stdin)
+            tell(f"{where} Press Enter (Ctrl-C ends the run).")
         try:
             line = sys.stdin.readline()
         except KeyboardInterrupt:
@@ -300,3 +308,16 @@ def units(*, once: bool) -> Iterator[str]:
             tell(f"{stray} {stray.hint}")
             continue
         yield line.strip()
+
+
+def forget_typed(keyboard: TextIO) -> None:
+    """Throw away what was typed at a terminal and not read yet."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        while msvcrt.kbhit():
+            msvcrt.getwch()
+    else:
+        import termios
+
+        termios.tcflush(keyboard, termios.TCIFLUSH)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from eol_inject.cli import answer, run
 from eol_inject.device import inventory
 from eol_inject.device.holders import holders
 from eol_inject.device.inventory import Seen
@@ -59,6 +60,43 @@ def test_a_fault_in_one_slot_never_touches_another(line: Line, fault: str) -> No
     assert (outcome["1"], outcome["2"], outcome["3"]) == ("pass", "station_bad", "pass")
     assert set(line.labels()) == {units[0].mac.replace(":", ""), units[2].mac.replace(":", "")}
     line.judge()
+
+
+def test_each_result_names_its_slot_where_there_are_several(line: Line) -> None:
+    """Hands have to find the unit that stopped; one slot needs no name."""
+    good, bad = line.unit(), line.unit()
+    ports = ("--port", good.url, "--slot", "left")
+    more = ("--port", f"{bad.url}&fault=busy", "--slot", "right")
+    common = (
+        "run", "--once", "--profile", PROFILE, "--lot", LOT, "--station", "S1", "--operator", "Ada",
+        "--printer", str(line.folder / "labels"), *line.options[1:],
+    )  # fmt: skip
+    line.read_output()
+    assert answer.run([*common, *ports, *more]) == 3
+    heads = [text for text in line.read_output().splitlines() if "→" not in text]
+    assert sorted(text.split()[:3] for text in heads) == [
+        ["left", "PASS", good.mac], ["right", "STOP", "(no"],
+    ]  # fmt: skip
+    assert answer.run([*common, *ports]) == 1
+    assert line.read_output().startswith("DONE")
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="only POSIX has pseudo-terminals")
+def test_an_enter_pressed_during_the_work_starts_no_unit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The verdict would be gone before anybody looked at it."""
+    ours, theirs = os.openpty()
+
+    def asked(_: str) -> None:
+        os.write(ours, b"seen\n")
+
+    with os.fdopen(theirs, "r") as keyboard:
+        monkeypatch.setattr(sys, "stdin", keyboard)
+        monkeypatch.setattr(run, "tell", asked)
+        turns = run.units(once=False, several=True)
+        assert next(turns) == ""
+        os.write(ours, b"\nearly\n")
+        assert next(turns) == "seen"
+    os.close(ours)
 
 
 def test_a_station_file_says_what_is_where(line: Line, tmp_path: Path) -> None:
