@@ -84,7 +84,7 @@ def picture(state: StationState, title: str, size: tuple[int, int]) -> Group:
     in_a_row = max(1, width // (_WIDTH + 2))
     for _ in range(in_a_row):
         grid.add_column(width=_WIDTH)
-    room = (height - 2) // -(-len(state.slots) // in_a_row)
+    room = (height - 3) // -(-len(state.slots) // in_a_row)
     wanted = max(len(textwrap.wrap(_hands(slot), _INSIDE)) for slot in state.slots.values())
     lines = max(_LEAST, min(room, max(_ROOMY, _ABOVE + wanted)))
     panels = [_panel(slot, lines) for slot in state.slots.values()]

@@ -40,7 +40,8 @@ def notices(bench: Bench) -> Iterator[tuple[str, str]]:
     product = bench.profile.spec.product
     left = bench.ledger.left(product.id, product.organization, bench.lot, at_most=_FEW)
     if left < _FEW:
-        yield "station.pool_low", f"Only {left} tokens are left in lot {bench.lot}."
+        count = f"Only {left} tokens are" if left > 1 else "One token is" if left else "No token is"
+        yield "station.pool_low", f"{count} left in lot {bench.lot}."
     last = bench.ledger.last_told()
     now = datetime.now(UTC)
     if last is not None and last - now > _CLOCK_BACK:
