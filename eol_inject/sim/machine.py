@@ -71,6 +71,8 @@ class Config:
     images: tuple[tuple[int, bytes], ...] = ()
     secure_boot: bool = False
     flash_encryption: bool = False
+    release: bool = False
+    """With flash encryption: its loader encrypts nothing any more."""
     secure_download: bool = False
     boot_held: bool = False
     """Somebody holds BOOT: every reset ends in the loader."""
@@ -149,6 +151,7 @@ class Machine:
             config.flash_size,
             secure_boot=config.secure_boot,
             flash_encryption=config.flash_encryption,
+            release=config.release,
             secure_download=config.secure_download,
             bad_sector=self.faults.bad_sector,
             baud=lambda: self.baud,

@@ -61,6 +61,8 @@ class Model:
     """Efuse register and mask that say secure boot."""
     flash_encryption: tuple[tuple[int, int], ...] = ()
     """Efuse registers and bits: one odd bit of the crypt counter, and that there is a key."""
+    release: tuple[int, int] | None = None
+    """Efuse register and bit that say the loader encrypts nothing any more."""
     clock_divider: int = 0x60000014
     """UART divider register."""
     crystal_hz: int = 40_000_000
@@ -96,6 +98,7 @@ def _riscv(
     words: MappingProxyType[int, int],
     secure_boot: tuple[int, int],
     flash_encryption: tuple[tuple[int, int], ...],
+    release: int = 1 << 20,
     mac: int = 0x44,
     build: str = "",
     crystal_hz: int = 40_000_000,
@@ -114,6 +117,7 @@ def _riscv(
         words=MappingProxyType({efuse + offset: value for offset, value in words.items()}),
         secure_boot=(efuse + secure_boot[0], secure_boot[1]),
         flash_encryption=tuple((efuse + offset, bits) for offset, bits in flash_encryption),
+        release=(efuse + 0x30, release) if flash_encryption else None,
         crystal_hz=crystal_hz,
         clock_divider=clock_divider,
     )
@@ -163,6 +167,7 @@ MODELS: Final[dict[str, Model]] = {
             flash_encryption=(
                 (0x3FF5A000, 1 << 20 | 1 << 19 | 1 << 16),  # counter; config and key unreadable
             ),
+            release=(0x3FF5A018, 1 << 7),
             clock_divider=0x3FF40014,
             has_download_lock=False,
         ),
@@ -179,6 +184,7 @@ MODELS: Final[dict[str, Model]] = {
             security_bytes=12,
             secure_boot=(0x3F41A038, 1 << 20),
             flash_encryption=((0x3F41A034, 1 << 18 | _XTS_128 << 24),),
+            release=(0x3F41A030, 1 << 19),
             clock_divider=0x3F400014,
         ),
         Model(
@@ -193,6 +199,7 @@ MODELS: Final[dict[str, Model]] = {
             words=_words(x60007050=2 << 18),  # v0.2
             secure_boot=(0x60007038, 1 << 20),
             flash_encryption=((0x60007034, 1 << 18 | _XTS_128 << 24),),
+            release=(0x60007030, 1 << 20),
             stub_by_read_pointer=0x3FCEF688,
         ),
         _riscv(
@@ -203,6 +210,7 @@ MODELS: Final[dict[str, Model]] = {
             words=MappingProxyType({0x44: (1 << 20) | (1 << 16)}),  # v1.1
             secure_boot=(0x30, 1 << 21),
             flash_encryption=((0x30, 1 << 7), (0x60, 1)),
+            release=1 << 6,
             mac=0x40,
         ),
         _riscv(
@@ -241,6 +249,7 @@ MODELS: Final[dict[str, Model]] = {
             words=_block1(w2=1 << 4),  # v1.0
             secure_boot=(0x34, 1 << 26),
             flash_encryption=((0x30, 1 << 23), (0x34, _XTS_128)),
+            release=1 << 14,
         ),
         _riscv(
             "esp32h2",
@@ -270,6 +279,7 @@ MODELS: Final[dict[str, Model]] = {
             words=MappingProxyType({}),
             secure_boot=(0x38, 1 << 5),
             flash_encryption=((0x30, 1 << 23), (0x34, _XTS_128)),
+            release=1 << 14,
             crystal_hz=32_000_000,
             clock_divider=0x60012014,
         ),

@@ -697,6 +697,10 @@ def test_the_protections_of_every_chip_are_known(unit: Maker, chip: str) -> None
     for option in ("secure_boot", "flash_encryption"):
         with unit(chip, f"{option}=1").open() as device:
             assert device.identify().security == Security(**{option: True})
+    if chip != "esp32e22":
+        with unit(chip, "flash_encryption=1", "release=1").open() as device:
+            found = device.identify().security
+        assert found == Security(flash_encryption=True, encryption_locked=True)
     if chip != "esp32":
         with unit(chip, "secure_download=1").open() as device:
             fails(device.identify, "device.secure_download", UnitError)
