@@ -146,6 +146,8 @@ class ProfileSpec(specs.Spec):
             )
         if programmer.proof == "reply" and self.boot is None:
             raise ValueError("proof = 'reply' needs [boot]: what the firmware says with its token")
+        if programmer.simulated and self.boot is not None:
+            raise ValueError("the units of a simulated programmer say nothing: leave [boot] out")
         if self.device.mode == "inject" and programmer.flash.gaps == "fill":
             raise ValueError("gaps = 'fill' writes the image whole, and mode = 'inject' does not")
         if self.device.mode == "inject" and programmer.flash.read is None:
@@ -365,9 +367,13 @@ def load(name_or_path: str) -> Profile:
     """Read one profile: a shipped name, or the path of a TOML file.
 
     Raises ``UsageError``: ``profile.not_found``, ``profile.unreadable``, ``profile.not_toml``,
-    ``profile.unknown_key``, ``profile.invalid``.
+    ``profile.unknown_key``, ``profile.invalid``, ``profile.not_text``.
     """
     path = Path(name_or_path)
+    try:
+        path.stem.encode()  # it goes into every record of its units
+    except UnicodeEncodeError:
+        raise UsageError("profile.not_text") from None
     if path.suffix != ".toml":
         path = resources.folder("profiles") / f"{name_or_path}.toml"
         if "/" in name_or_path or "\\" in name_or_path or not path.is_file():

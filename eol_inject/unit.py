@@ -154,16 +154,40 @@ class Proof(StrEnum):
 
 
 _HEX12: Final = re.compile(r"[0-9a-f]{12}")
+_BETWEEN: Final = re.compile(r"[-.:\s]")
+_LONG_NUMBER: Final = re.compile(r"[0-9A-F]{32,64}")
+_UUID: Final = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _PLACEHOLDER_SERIALS: Final = frozenset(
     {"", "0", "1234", "12345", "123456", "1234567", "12345678", "123456789", "0123456789",
-     "0000", "none", "null", "nil", "n/a", "na", "unknown", "default", "test", "serial", "sn",
-     "[hidden]"}
+     "0000", "none", "null", "nil", "n/a", "na", "unknown", "default", "test", "serial", "sn"}
 )  # fmt: skip
+
+
+def long_number(text: str) -> str:
+    """The digits of a number in hex that is long enough to have a token's shape; else empty.
+
+    Many microcontrollers have such a number of 128 bits. In capitals, and whatever stands between
+    the digits is left out. A UUID has a form of its own, which is no token's.
+    """
+    digits = _BETWEEN.sub("", text.strip()).upper()
+    if _UUID.fullmatch(text.strip()) or not _LONG_NUMBER.fullmatch(digits):
+        return ""
+    return digits
+
+
+def grouped(text: str) -> str:
+    """A long number as it is kept, shown and printed: ``01234567.89ABCDEF.…``; all else as it is.
+
+    A dot is in no token's alphabet, so nothing takes the number for one; a hyphen is.
+    """
+    digits = long_number(text)
+    return ".".join(digits[at : at + 8] for at in range(0, len(digits), 8)) or text
 
 
 @dataclass(frozen=True, slots=True)
 class Identifier:
-    """One identifier of a unit, normalised: ``kind`` in lower case, MACs as ``aa:bb:cc:dd:ee:ff``.
+    """One identifier of a unit, normalised: ``kind`` in lower case, MACs as ``aa:bb:cc:dd:ee:ff``,
+    numbers of 128 bits and more in hex as ``01234567.89ABCDEF.…`` (``grouped``).
 
     Raises ``UnitError("device.bad_identity")`` for an empty, all-zero, all-FF, multicast or
     placeholder value (line-failures 2): such a value names no single unit.
@@ -184,13 +208,19 @@ class Identifier:
             if int(bare[:2], 16) & 1:
                 raise UnitError("device.bad_identity", kind=kind, value=value, why="multicast")
             value = ":".join(bare[i : i + 2] for i in range(0, 12, 2))
-        elif (
-            value.lower() in _PLACEHOLDER_SERIALS
-            or set(value) <= {"0"}
-            or set(value.lower()) <= {"f"}
-            or not value.isprintable()
-        ):
-            raise UnitError("device.bad_identity", kind=kind, value=value[:40], why="a placeholder")
+        else:
+            value = grouped(value)
+            digits = value.replace(".", "")
+            if (
+                value.lower() in _PLACEHOLDER_SERIALS
+                or "[hidden]" in value
+                or set(digits) <= {"0"}
+                or set(digits.lower()) <= {"f"}
+                or not value.isprintable()
+            ):
+                raise UnitError(
+                    "device.bad_identity", kind=kind, value=value[:40], why="a placeholder"
+                )
         object.__setattr__(self, "kind", kind)
         object.__setattr__(self, "value", value)
 

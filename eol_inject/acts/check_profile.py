@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from eol_inject.device.programmer import missing_programs
 from eol_inject.image import firmware
 from eol_inject.image.firmware import Firmware
 from eol_inject.image.programmed import Programmed
@@ -70,9 +71,20 @@ def check_profile(profile: Profile) -> ProfileCheck:
         template=template,
         warnings=(
             *profile.warnings(),
+            *_missing(profile),
             *(firmware.doubts(image, _flash_size(profile)) if image else ()),
         ),
     )
+
+
+def _missing(profile: Profile) -> Iterator[str]:
+    """Not an error here: a profile may be checked on another computer than the station."""
+    if profile.spec.programmer is not None:
+        for program in missing_programs(profile.spec.programmer):
+            yield (
+                f"The program '{program}' is not installed on this computer, or not found on PATH: "
+                "a station needs it, and `eol-inject run` refuses to start without it."
+            )
 
 
 def _flash_size(profile: Profile) -> int:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from eol_inject.device import console_line
+from eol_inject.device.spec import ConsoleSpec
 from eol_inject.errors import StationError, UsageError
 from eol_inject.tokens import Batch
 from eol_inject.tokens.notes import phrase
@@ -62,6 +64,19 @@ class Deleted:
 
 def _silent(done: int) -> None:
     """Nobody watches."""
+
+
+def require_sendable(batch: Batch, console: ConsoleSpec) -> None:
+    """Raise ``UsageError("tokens.field_unsendable")`` for the first token whose data the console
+    would take for something else; no value is repeated."""
+    for token in batch.tokens:
+        for ask in (*console.erase, *console.inject):
+            try:
+                console_line.fill(ask, {**token.fields, "auth": token.auth}, console)
+            except StationError as error:
+                raise UsageError(
+                    "tokens.field_unsendable", row=token.row, why=str(error), more=""
+                ) from error
 
 
 def import_tokens(

@@ -192,7 +192,9 @@ def _judge(
         return UnitError(_WRONG.get(holding, "verify.not_used"), unit=name, state="unknown")
     if around.ill is not None:
         return around.ill
-    if holder.revoked or not holder.live:
+    if holder.revoked:
+        return UnitError("verify.token_revoked", unit=name)
+    if not holder.live:
         return UnitError("verify.token_not_live", unit=name, state=holder.state.value)
     return None
 
@@ -211,6 +213,8 @@ def _stands_badly(
         return UnitError(_HELD[known.hold], why=known.reason)
     if holder.state is State.QUARANTINED:
         return UnitError("ledger.unit_quarantined")
+    if holder.state is State.CLOSED and holder.label is LabelState.VOID:
+        return RecordError("verify.label_void", unit=str(unit))
     if holder.state is not State.CLOSED or holder.label is not LabelState.PRINTED:
         return RecordError("verify.not_closed", unit=str(unit), state=holder.state.value)
     return None

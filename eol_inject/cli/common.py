@@ -58,8 +58,23 @@ station_file_option = click.option(
     type=click.Path(path_type=Path, dir_okay=False),
     help="Station file (TOML): its slots and where they are.",
 )
+
+
+def recorded(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """A path or URL that goes into records as it is: bytes that are no text cannot."""
+    try:
+        (value or "").encode()
+    except UnicodeEncodeError:
+        why = "this is not text in this terminal's encoding; set LANG=C.UTF-8, or use plain letters"
+        raise click.BadParameter(why, ctx, param) from None
+    return value
+
+
 printer_option = click.option(
-    "--printer", metavar="URL", help="Label printer, e.g. file:///folder for PDF and PNG files."
+    "--printer",
+    callback=recorded,
+    metavar="URL",
+    help="Label printer, e.g. file:///folder for PDF and PNG files.",
 )
 
 

@@ -268,26 +268,38 @@ def scan(
     from eol_inject.report import Failure
 
     with closing(workplace.open_ledger()) as ledger:
-        seen = act.look_at(ledger, readings_of(scanner, "Scan the label, then its id:"))
+        seen = act.look_at(
+            ledger,
+            readings_of(scanner, "Scan the label; where there are several copies, its id too:"),
+        )
         copy, wrong = seen.copy, seen.wrong
         if closing_ and wrong is None:
             if copy is None:
                 raise UsageError("label.which_copy")
             by = acting(workplace, ledger, pin_file)
             copy = ledger.label_desk(by).close_by_scan(copy.code, _kinds(profile))
+        copies = seen.copies
+        state, tail = (seen.holder.state, seen.holder.claim_tail) if seen.holder else ("", "")
+        if copy is not None:
+            # as it stands after the act, and also where only the id was scanned
+            name = ledger.named(copy.unit)[0]
+            copies = ledger.labels(name)
+            (token,) = (one for one in ledger.show(name).assignments if one.id == copy.assignment)
+            state, tail = token.state, token.claim_tail
     holder = seen.holder
     facts = {
         "unit": copy.unit if copy else str(holder.unit) if holder and holder.unit else "",
-        "state": holder.state.value if holder else "",
-        "claim_tail": holder.claim_tail if holder else "",
+        "state": str(state),
+        "claim_tail": tail,
         "label": copy.name if copy else "",
         "copy_state": copy.state.value if copy else "",
         "counts": copy is not None and copy.state.value != "void",
     }
     words = {name.replace("_", " "): value for name, value in facts.items()}
+    words["counts"] = "yes" if facts["counts"] else "no"
     return Answer(
-        data=facts | {"copies": [_plain(one) for one in seen.copies]},
-        lines=[report.pairs(words), "", *_table(seen.copies)],
+        data=facts | {"copies": [_plain(one) for one in copies]},
+        lines=[report.pairs(words), "", *_table(copies)],
         outcome=Outcome.of(wrong.exit) if wrong else Outcome.PASS,
         failure=Failure.of(wrong) if wrong else None,
     )

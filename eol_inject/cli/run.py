@@ -184,8 +184,13 @@ def _slots(
         return tuple(one.slot for one in file.load(station_file).slots)
     if not ports:
         raise click.UsageError("Missing option '--port' or '--station-file'.")
+    if not all(ports):
+        raise click.UsageError("A --port is empty: is the variable that should hold it set?")
+    twice = next((port for port in ports if ports.count(port) > 1), None)
+    if twice is not None:
+        raise click.UsageError(f"Two slots have one port: {twice}.")
     names = names or tuple(str(number) for number in range(1, len(ports) + 1))
-    if len(names) != len(ports) or len(set(names)) < len(names) or len(set(ports)) < len(ports):
+    if len(names) != len(ports) or len(set(names)) < len(names):
         raise click.UsageError("Give every --port a --slot name of its own, or none at all.")
     return tuple(Slot(name, Where(url=port)) for name, port in zip(names, ports, strict=True))
 

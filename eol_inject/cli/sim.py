@@ -25,8 +25,9 @@ def sim() -> None:
 def start(*, url: str, listen: bool, as_json: bool) -> Answer:
     """Start a unit, e.g. sim://esp32c3?mac=60:55:f9:00:00:01.
 
-    It runs in a process of its own and keeps its flash until it is stopped. With --listen the
-    plain esptool command reaches it too: esptool --port rfc2217://127.0.0.1:PORT?ign_set_control.
+    It runs in a process of its own and keeps its flash until it is stopped, or until nobody used it
+    for 15 minutes (another time: &idle=SECONDS). With --listen the plain esptool command reaches it
+    too: esptool --port rfc2217://127.0.0.1:PORT?ign_set_control.
     """
     from eol_inject import report
     from eol_inject.sim import manage

@@ -77,7 +77,7 @@ def import_(
     where there is none.
     """
     from eol_inject import profiles
-    from eol_inject.acts.import_tokens import import_tokens
+    from eol_inject.acts.import_tokens import import_tokens, require_sendable
     from eol_inject.tokens import open_source
 
     spec = profiles.load(profile).spec if profile else None
@@ -92,6 +92,8 @@ def import_(
         organization=wanted,
         fields=spec.fields if spec else {},
     )
+    if spec is not None and spec.console is not None:
+        require_sendable(batch, spec.console)
     with closing(workplace.open_ledger(create=True)) as ledger:
         done = import_tokens(
             ledger,

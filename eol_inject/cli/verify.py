@@ -108,15 +108,17 @@ def _looker(product: "Profile", scanner: str | None) -> "Callable[[str, Ledger],
     from eol_inject.device import open_device
     from eol_inject.station.console_way import open_console_way
     from eol_inject.station.golden import load_firmware, where
+    from eol_inject.station.way import nobody_waits
 
     spec = product.spec
     if spec.console is not None:
         if spec.console.blind:
             raise UsageError("verify.not_told", profile=product.name)
-        way = open_console_way(product, aborted=lambda: False)
 
         def told(port: str, ledger: "Ledger") -> "UnitVerdict":
-            with way.open(port, spec.device.rates) as hand:
+            way = open_console_way(product, ledger, aborted=lambda: False)
+            ask = _serial_asked(scanner)
+            with way.open(port, spec.device.rates, ask, nobody_waits) as hand:
                 return verify_console_unit(hand, ledger, product=spec.product.id)
 
         return told
@@ -138,6 +140,7 @@ def _programmer_looker(
 ) -> "Callable[[str, Ledger], UnitVerdict]":
     from eol_inject.acts.verify_unit import verify_programmed_unit
     from eol_inject.station.programmer_way import open_programmer_way
+    from eol_inject.station.way import nobody_waits
 
     spec = product.spec
     if spec.programmer is None or spec.programmer.proof == "reply":
@@ -145,7 +148,8 @@ def _programmer_looker(
 
     def read(port: str, ledger: "Ledger") -> "UnitVerdict":
         way = open_programmer_way(product, ledger)
-        with way.open(port, spec.device.rates, _serial_asked(scanner)) as hand:
+        ask = _serial_asked(scanner)
+        with way.open(port, spec.device.rates, ask, nobody_waits) as hand:
             return verify_programmed_unit(hand, ledger, product=spec.product.id)
 
     return read

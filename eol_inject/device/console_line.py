@@ -10,7 +10,7 @@ from string import Formatter
 from typing import Final
 
 from eol_inject.device.spec import AskSpec, ConsoleSpec
-from eol_inject.errors import UnitError
+from eol_inject.errors import StationError
 from eol_inject.unit import Secret
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -18,8 +18,11 @@ _NO_WORD: Final = re.compile(r"[\s\\\"']")
 
 
 def fill(ask: AskSpec, values: Mapping[str, str | Secret], console: ConsoleSpec) -> str:
-    """The line without its end. Raises ``UnitError("device.console_value")``, which names the
-    field and never its value, or ``UnitError("device.console_line")``."""
+    """The line without its end.
+
+    Raises ``StationError``, since the unit has nothing to do with it: ``device.console_value``,
+    which names the field and never its value, or ``device.console_line``.
+    """
     parts: list[str] = []
     left_out = ""
     for text, name, _, _ in Formatter().parse(ask.send):
@@ -38,7 +41,7 @@ def fill(ask: AskSpec, values: Mapping[str, str | Secret], console: ConsoleSpec)
         parts.append(word)
     line = "".join(parts)
     if len((line + console.line_end).encode()) > console.longest:
-        raise UnitError("device.console_line", step=ask.name, longest=console.longest)
+        raise StationError("device.console_line", step=ask.name, longest=console.longest)
     return line
 
 
@@ -59,5 +62,5 @@ def _escaped(name: str, value: str, how: str) -> str:
             return value
 
 
-def _unsendable(name: str, why: str) -> UnitError:
-    return UnitError("device.console_value", field=name, why=why)
+def _unsendable(name: str, why: str) -> StationError:
+    return StationError("device.console_value", field=name, why=why)

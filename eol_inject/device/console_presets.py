@@ -103,7 +103,14 @@ _PREFS: Final = {
     ),
 }
 """Edgent-Arduino built with ``CONFIG_COMMAND_PREFS``: straight into NVS, no network needed; the
-answer is that of the write. ``prefs get blynk auth`` is not allowed. In use after a restart."""
+answer is that of the write. In use after a restart.
+
+``prefs get blynk auth`` is not allowed, and answers the same whether there is one. What proves
+the saving is the banner of the next start (``BlynkEdgent.h``, ``printBanner``): only where a token
+of 32 characters was read from NVS it has a line ``Token: abcd - •••• - •••• - ••••``, with the
+first four of them. It is said at log level info (``CORE_DEBUG_LEVEL`` 3, or ``LOGGER_PRINT`` with
+``LOGGER_LOG_LEVEL`` 3) in a firmware with ``BLYNK_PRINT``. ``[boot]`` expects it, and
+``masking.hide`` hides it."""
 
 PRESETS: Final[dict[str, dict[str, Any]]] = {
     "classic-edgent": _CLASSIC,

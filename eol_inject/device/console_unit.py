@@ -15,8 +15,8 @@ from typing import Final, Self
 from eol_inject.device import console_line, ports
 from eol_inject.device.console import listen
 from eol_inject.device.esp_errors import PORT_ERRORS
+from eol_inject.device.identity import IsToken, public_fact
 from eol_inject.device.line import Line
-from eol_inject.device.masking import mask
 from eol_inject.device.spec import AskSpec, ConsoleSpec, DeviceSpec
 from eol_inject.errors import StationError, UnitError
 from eol_inject.unit import AuthToken, Secret
@@ -41,7 +41,10 @@ class Answer:
 
 
 class ConsoleUnit:
-    """The unit on a port, from ``open`` to ``close``. Raises ``StationError`` for the wire."""
+    """The unit on a port, from ``open`` to ``close``. Raises ``StationError`` for the wire.
+
+    ``waiting`` is called again and again while it is listened to; what it raises ends that.
+    """
 
     def __init__(
         self,
@@ -49,18 +52,20 @@ class ConsoleUnit:
         spec: DeviceSpec,
         console: ConsoleSpec,
         *,
+        is_token: IsToken,
         sleep: Callable[[float], None],
         clock: Callable[[], float],
         aborted: Callable[[], bool] = lambda: False,
+        waiting: Callable[[], None] = lambda: None,
     ) -> None:
         self.url = url
         self._console = console
         self._clock = clock
         self._sleep = sleep
+        self._is_token = is_token
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._text = ""
         self._asleep = False
-        self._waiting: Callable[[], None] = lambda: None
         self._line = Line(
             ports.open_port(url, baud=console.baud),
             deadline=clock() + spec.deadline_s,
@@ -68,6 +73,7 @@ class ConsoleUnit:
             clock=clock,
             coarse=url.lower().startswith("socket:"),
             aborted=aborted,
+            waiting=waiting,
         )
 
     def __enter__(self) -> Self:
@@ -128,20 +134,14 @@ class ConsoleUnit:
     def _ready_s(self) -> float:
         return self._console.ready_timeout_s
 
-    def ask(
-        self,
-        ask: AskSpec,
-        values: Mapping[str, str | Secret],
-        *,
-        waiting: Callable[[], None] = lambda: None,
-    ) -> Answer:
-        """Send one line and wait for its answer; ``waiting`` is called meanwhile, again and again.
+    def ask(self, ask: AskSpec, values: Mapping[str, str | Secret]) -> Answer:
+        """Send one line and wait for its answer.
 
         Raises ``UnitError("device.console_refused")`` where a line matches ``refuse``,
-        ``StationError("device.console_silent")`` where none matched ``expect`` in time: nobody
-        knows whether the unit did it. Neither repeats what was sent.
+        ``UnitError("device.identity_is_token")``, and ``StationError("device.console_silent")``
+        where none matched ``expect`` in time: nobody knows whether the unit did it. None repeats
+        what was sent.
         """
-        self._waiting = waiting
         sent = console_line.fill(ask, values, self._console)
         self._wake()
         if sent:
@@ -179,7 +179,7 @@ class ConsoleUnit:
 
     def _answer(self, groups: dict[str, str]) -> Answer:
         token = groups.pop("token", "")
-        public = {name: mask(text) for name, text in groups.items()}
+        public = {name: public_fact(name, text, self._is_token) for name, text in groups.items()}
         if AuthToken.looks_like(token):
             return Answer(public, AuthToken(token))
         return Answer(public, odd=not re.fullmatch(self._console.blank, token))
@@ -226,7 +226,6 @@ class ConsoleUnit:
         self._text = ""
 
     def _hear(self) -> None:
-        self._waiting()
         with self._wire():
             self._line.timeout = _LOOK_S
             self._text += self._decoder.decode(self._line.read(max(1, self._line.in_waiting)))

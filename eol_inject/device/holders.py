@@ -1,6 +1,7 @@
 """Who else has a port open, where the operating system tells (Linux: ``/proc``)."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -28,17 +29,37 @@ def holders(device: str, *, proc: Path = PROC, own: int | None = None) -> tuple[
     """
     target = os.path.realpath(device)
     own = os.getpid() if own is None else own
+    return tuple(one for one in _holders(target, os.path.realpath, proc) if one.pid != own)
+
+
+def socket_holders(name: str, *, proc: Path = PROC) -> tuple[Holder, ...]:
+    """Every process that has the abstract socket ``name`` (unix(7)), as far as we may see it."""
+    try:
+        lines = (proc / "net" / "unix").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ()
+    rows = [line.split(maxsplit=_NAME_AT) for line in lines]
+    nodes = [row[_NAME_AT - 1] for row in rows if row[_NAME_AT:] == [f"@{name}"]]
+    return tuple(one for node in nodes for one in _holders(f"socket:[{node}]", os.readlink, proc))
+
+
+_NAME_AT: Final = 7
+"""Columns before a socket's name in ``/proc/net/unix``; the last of them is its inode (proc(5))."""
+
+
+def _holders(target: str, resolve: Callable[[Path], str], proc: Path) -> list[Holder]:
+    """Whoever has a descriptor that resolves to ``target``, by process id."""
     found = [
         Holder(int(folder.name), _name(folder))
         for folder in proc.glob("[0-9]*")
-        if int(folder.name) != own and _has_open(folder / "fd", target)
+        if _has_open(folder / "fd", target, resolve)
     ]
-    return tuple(sorted(found, key=lambda holder: holder.pid))
+    return sorted(found, key=lambda holder: holder.pid)
 
 
-def _has_open(fds: Path, target: str) -> bool:
+def _has_open(fds: Path, target: str, resolve: Callable[[Path], str]) -> bool:
     try:
-        return any(os.path.realpath(fd) == target for fd in fds.iterdir())
+        return any(resolve(fd) == target for fd in fds.iterdir())
     except OSError:
         return False
 

@@ -1,10 +1,21 @@
 """What the chip says about itself: who it is, how big its flash is, what protects it."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
+from eol_inject.device.masking import mask
 from eol_inject.errors import UnitError
-from eol_inject.unit import Unit
+from eol_inject.unit import AuthToken, Unit, grouped, long_number
+
+IDENTITIES: Final = frozenset({"mac", "serial", "uid"})
+"""Facts of a device that name the unit."""
+
+IsToken = Callable[[AuthToken], bool]
+"""Whether the ledger knows it as a token, whoever has it."""
+
+_TOKEN: Final = 32
+"""Characters of an AuthToken (Blynk, "Static tokens")."""
 
 SecurityChoice = Literal["refuse", "allow_secure_boot", "encrypted"]
 """What a profile may say about a chip's protections."""
@@ -93,3 +104,25 @@ class Identity:
     def rates(self) -> Rates | None:
         """What this port was found to bear; None where nothing was found out."""
         return Rates(self.first_baud, self.baud) if self.first_baud else None
+
+
+def public_fact(name: str, text: str, is_token: IsToken) -> str:
+    """What a device told under ``name``, fit to be kept and shown: tokens hidden.
+
+    A long number that names the unit stays, in its grouped form, once the ledger has said that no
+    token of its own is written so. Raises ``UnitError("device.identity_is_token")``.
+    """
+    if name in IDENTITIES and long_number(text):
+        if any(is_token(AuthToken(one)) for one in _token_shaped(text)):
+            raise UnitError("device.identity_is_token", kind=name)
+        text = grouped(text)
+    return mask(text)
+
+
+def _token_shaped(text: str) -> Iterator[str]:
+    """Every AuthToken that the number could be a way of writing."""
+    digits = "".join(letter for letter in text if letter.isalnum())
+    for form in dict.fromkeys((text, digits, digits.lower(), digits.upper())):
+        for at in range(len(form) - _TOKEN + 1):
+            if AuthToken.looks_like(form[at : at + _TOKEN]):
+                yield form[at : at + _TOKEN]

@@ -21,7 +21,8 @@ class Line:
     ``deadline`` is a reading of ``clock`` in seconds. When it has passed, the port is closed and
     the call under way raises ``StationError("device.deadline")``, which esptool does not catch.
     The check stands in every read and write, in the session's own thread: closing a descriptor
-    under another thread's read could hand its number to another slot's port.
+    under another thread's read could hand its number to another slot's port. ``waiting`` is called
+    there too.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class Line:
         clock: Callable[[], float],
         coarse: bool = False,
         aborted: Callable[[], bool] = lambda: False,
+        waiting: Callable[[], None] = lambda: None,
     ) -> None:
         self._under = port
         self._deadline = deadline
@@ -40,6 +42,7 @@ class Line:
         self._clock = clock
         self._coarse = coarse
         self._aborted = aborted
+        self._waiting = waiting
         self._timeout: float | None = port.timeout
         self._ahead = b""
         self._sealed = False
@@ -50,6 +53,7 @@ class Line:
     def left(self) -> float:
         """Seconds to the deadline; closes the port and raises when there are none, or when
         somebody asked to stop at once."""
+        self._waiting()
         if self._aborted():
             self._under.close()
             raise StoppedError("device.aborted")

@@ -15,7 +15,7 @@ from operator import itemgetter
 from typing import Final
 from urllib.parse import quote
 
-from eol_inject.unit import Secret
+from eol_inject.unit import AuthToken, Secret
 
 HIDDEN: Final = "[hidden]"
 
@@ -91,7 +91,7 @@ def hide(text: str, secrets: Iterable[Secret]) -> str:
     four characters is hidden where it stands as a word of its own: inside of others it would take
     half the text with it.
     """
-    forms = set(chain.from_iterable(_forms(secret.reveal()) for secret in secrets))
+    forms = set(chain.from_iterable(map(_forms_of, secrets)))
     longest_first = sorted(forms, key=len, reverse=True)
     for form in longest_first:
         text = _anywhere(form).sub(HIDDEN, text)
@@ -112,6 +112,14 @@ def _without_pieces(text: str, form: str) -> str:
             at = text.find(piece, at + 1)
     parts = groupby(zip(text, hit, strict=True), key=itemgetter(1))
     return "".join(HIDDEN if hidden else "".join(one for one, _ in run) for hidden, run in parts)
+
+
+def _forms_of(secret: Secret) -> Iterator[str]:
+    value = secret.reveal()
+    yield from _forms(value)
+    if isinstance(secret, AuthToken):
+        # Edgent-Arduino's banner (BlynkEdgent.h): four characters of it, and bullets
+        yield f"{value[:4]} - \u2022\u2022\u2022\u2022"
 
 
 def _forms(value: str) -> Iterator[str]:

@@ -10,6 +10,7 @@ import importlib.util
 import re
 import sys
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import serial
 
@@ -19,6 +20,9 @@ from eol_inject.errors import EolError, StationError, UsageError
 
 SCHEMES: Final = ("socket", "rfc2217", "sim")
 """What may stand before ``://``. Not pyserial's ``spy://``: it dumps every byte, also tokens."""
+
+_SERVERS: Final = frozenset({"socket", "rfc2217"})
+"""Those that are reached at a host and a port."""
 
 _PATIENCE_S: Final = 1.0
 """How long a read waits unless told otherwise: esptool does not say where it waits for the stub's
@@ -42,13 +46,15 @@ _BUSY: Final = re.compile(
 def open_port(url: str, *, baud: int) -> serial.Serial:
     """The open port at ``url``, at ``baud``, held exclusively where the system can.
 
-    Raises ``UsageError("device.unknown_scheme")`` and ``StationError`` with
+    Raises ``UsageError``: ``device.unknown_scheme``, ``device.bad_url``; ``StationError`` with
     ``device.scheme_broken``, ``device.port_missing``, ``device.port_busy``,
     ``device.port_denied`` or ``device.port_failed``.
     """
     scheme, separator, _ = url.partition("://")
     if separator and scheme.lower() not in SCHEMES:
         raise UsageError("device.unknown_scheme", scheme=scheme, known=", ".join(SCHEMES))
+    if scheme.lower() in _SERVERS and not _has_port(url):
+        raise UsageError("device.bad_url", port=url, why="it names no host:port")
     if _HANDLERS not in serial.protocol_handler_packages:
         serial.protocol_handler_packages.append(_HANDLERS)
     try:
@@ -66,6 +72,15 @@ def open_port(url: str, *, baud: int) -> serial.Serial:
     except (serial.SerialException, OSError, ValueError) as error:
         raise refusal(url, error) from error
     return port
+
+
+def _has_port(url: str) -> bool:
+    """pyserial compares a missing port number with a number, and says so to whoever typed it."""
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port is not None
+    except ValueError:
+        return False
 
 
 def open_quiet(url: str) -> serial.Serial:
@@ -100,7 +115,7 @@ def refusal(url: str, error: Exception) -> EolError:
 
 def busy(url: str, known: str = "") -> EolError:
     """``device.port_busy`` with the name of who holds it, where that can be seen."""
-    names = known if "://" in url else ", ".join(map(str, holders(url)))
+    names = known if known or "://" in url else ", ".join(map(str, holders(url)))
     return StationError("device.port_busy", port=url, holder=names or "another program")
 
 

@@ -4,6 +4,7 @@ The fonts are Bitstream Vera as reportlab ships them, drawn by Pillow's basic la
 does not depend on what the station has installed.
 """
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont
 
 
+_FIELD: Final = re.compile(r"(?<!\{)\{([a-z]\w*)")
 LEAST_WORD_PX: Final = 10
 """Dots of type below which a watermark is not readable."""
 
@@ -40,7 +42,8 @@ def draw(stock: StockSpec, element: TextElement, box: Box, text: str, where: str
     _refuse_missing_glyphs(element.bold, text, where)
     setting = _set(stock, element, box, text)
     if setting is None:
-        raise RecordError("label.text_too_long", element=where, lines=element.lines)
+        fields = ", ".join(_FIELD.findall(element.text)) or "fixed words"
+        raise RecordError("label.text_too_long", element=where, fields=fields, lines=element.lines)
     font = _font(element.bold, setting.px)
     image = Image.new("1", (box.width, box.height), 1)
     pen = ImageDraw.Draw(image)

@@ -12,7 +12,7 @@ from string import Formatter
 from typing import Final
 
 from eol_inject.errors import RecordError, UsageError
-from eol_inject.unit import Proven
+from eol_inject.unit import Proven, Unit, long_number
 
 BUILT_IN: Final = frozenset({"unit", "unit_kind", "product", "lot", "tail", "role"})
 """Names every label has; ``unit.KIND`` besides, for each identifier the unit has."""
@@ -66,26 +66,35 @@ def collect(proven: Proven, extra: Mapping[str, str]) -> dict[str, str]:
             raise UsageError(
                 "label.unknown_field", field=name, element="extra", nearest=nearest(name, EXTRA)
             )
-    primary = proven.unit.primary
     return {
         **proven.fields,
         **extra,
-        "unit": _shown(primary.kind, primary.value),
-        "unit_kind": primary.kind.upper().replace("_", " "),
+        **of_unit(proven.unit),
         "product": proven.product,
         "lot": proven.lot,
         "tail": proven.claim.tail,
         "role": proven.role,
+    }
+
+
+def of_unit(unit: Unit) -> dict[str, str]:
+    """The values that tell who a unit is."""
+    return {
+        "unit": _shown(unit.primary.kind, unit.primary.value),
+        "unit_kind": unit.primary.kind.upper().replace("_", " "),
         **{
             f"unit.{identifier.kind}": _shown(identifier.kind, identifier.value)
-            for identifier in reversed(proven.unit.identifiers)
+            for identifier in reversed(unit.identifiers)
         },
     }
 
 
 def _shown(kind: str, value: str) -> str:
-    """MACs in capitals: in small 1-bit type ``b`` and ``6`` look alike, ``B`` and ``6`` do not."""
-    return value.upper() if kind in _MAC_KINDS else value
+    """MACs in capitals: in small 1-bit type ``b`` and ``6`` look alike, ``B`` and ``6`` do not. The
+    groups of a long number with blanks, where a line can be broken."""
+    if kind in _MAC_KINDS:
+        return value.upper()
+    return value.replace(".", " ") if long_number(value) else value
 
 
 def fill(

@@ -11,12 +11,44 @@ from eol_inject.errors import Param
 from eol_inject.events import Outcome
 from eol_inject.ledger.chain import Entry, Setup, append, digest_of_row
 from eol_inject.ledger.model import CycleFacts, Tried
+from eol_inject.ledger.prepared import Prepared
 from eol_inject.ledger.schema import attempt, event
 from eol_inject.ledger.transitions import Act
 from eol_inject.unit import Proof
 
 if TYPE_CHECKING:
     from eol_inject.ledger.lease import Holding
+
+TOLD: Final = tuple(column for column in attempt.c if column.name != "n")
+"""Columns of an attempt that its events vouch for: all that is known of it."""
+
+_STANDS: Final = Prepared(sa.select(attempt.c.id).where(attempt.c.id == sa.bindparam("a")))
+_ADD: Final = Prepared(sa.insert(attempt), columns=[column.name for column in TOLD])
+_ENDED: Final = ("ended_at", "outcome", "code", "detail", "proof", "times")
+_FINISH: Final = Prepared(
+    sa.update(attempt)
+    .where(attempt.c.id == sa.bindparam("a"), attempt.c.outcome.is_(None))
+    .values(
+        {name: sa.bindparam(name) for name in _ENDED}
+        | {"facts": sa.func.coalesce(sa.bindparam("facts", type_=sa.Text()), attempt.c.facts)}
+    )
+    .returning(*TOLD)
+)
+_AT_SLOT: Final = Prepared(
+    sa.select(attempt.c.unit, attempt.c.outcome, attempt.c.code)
+    .where(
+        attempt.c.station == sa.bindparam("s"),
+        attempt.c.slot == sa.bindparam("p"),
+        attempt.c.outcome.is_not(None),
+    )
+    .order_by(attempt.c.n.desc())
+    .limit(sa.bindparam("most", type_=sa.BigInteger()))
+)
+_OUTCOMES: Final = Prepared(
+    sa.select(attempt.c.outcome)
+    .where(attempt.c.unit == sa.bindparam("u"))
+    .order_by(attempt.c.n.desc())
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +69,10 @@ def start(
     conn: sa.Connection, setup: Setup, held: "Holding", unit: int | None, facts: CycleFacts
 ) -> None:
     """The attempt's row, before anything can go wrong; asked again, it stands already."""
-    if conn.execute(sa.select(attempt.c.id).where(attempt.c.id == held.attempt)).first():
+    if _STANDS.first(conn, {"a": held.attempt}):
         return
     row = row_of(setup, held, unit, facts)
-    conn.execute(sa.insert(attempt), row)
+    _ADD.run(conn, row)
     append(conn, setup, entry_of(held, BEGUN, row))
 
 
@@ -61,25 +93,15 @@ def row_of(
 def finish(conn: sa.Connection, setup: Setup, held: "Holding", ending: Ending) -> None:
     """How the attempt ended, in its row and in the log; only the first answer counts."""
     values: dict[str, Any] = {
-        "ended_at": setup.now(), "outcome": ending.outcome, "code": ending.code,
-        "detail": ending.detail, "proof": ending.proof or "",
+        "a": held.attempt, "ended_at": setup.now(), "outcome": ending.outcome,
+        "code": ending.code, "detail": ending.detail, "proof": ending.proof or "",
         "times": json.dumps(dict(ending.times)),
+        "facts": None if ending.facts is None else to_text(ending.facts),
     }  # fmt: skip
-    if ending.facts is not None:
-        values["facts"] = to_text(ending.facts)
-    ended = conn.execute(
-        sa.update(attempt)
-        .where(attempt.c.id == held.attempt, attempt.c.outcome.is_(None))
-        .values(values)
-        .returning(*TOLD)
-    ).first()
+    ended = _FINISH.first(conn, values)
     if ended is not None:
         told = {"outcome": ending.outcome, "code": ending.code}
         append(conn, setup, entry_of(held, "attempt", ended._asdict(), **told))
-
-
-TOLD: Final = tuple(column for column in attempt.c if column.name != "n")
-"""Columns of an attempt that its events vouch for: all that is known of it."""
 
 
 def entry_of(held: "Holding", act: str, row: Mapping[str, Any], **facts: Param) -> Entry:
@@ -95,12 +117,7 @@ def entry_of(held: "Holding", act: str, row: Mapping[str, Any], **facts: Param) 
 
 def at_slot(conn: sa.Connection, station: str, slot: str, count: int) -> tuple[Tried, ...]:
     """The last ``count`` attempts that ended in a slot, newest first."""
-    rows = conn.execute(
-        sa.select(attempt.c.unit, attempt.c.outcome, attempt.c.code)
-        .where(attempt.c.station == station, attempt.c.slot == slot, attempt.c.outcome.is_not(None))
-        .order_by(attempt.c.n.desc())
-        .limit(count)
-    )
+    rows = _AT_SLOT.all(conn, {"s": station, "p": slot, "most": count})
     return tuple(Tried(row.unit, row.outcome, row.code) for row in rows)
 
 
@@ -134,9 +151,7 @@ def port(conn: sa.Connection, which: str) -> str:
 
 def count(conn: sa.Connection, unit: int) -> tuple[int, int]:
     """All attempts on the unit, and how many of the latest that ended failed in a row."""
-    rows = conn.execute(
-        sa.select(attempt.c.outcome).where(attempt.c.unit == unit).order_by(attempt.c.n.desc())
-    ).all()
+    rows = _OUTCOMES.all(conn, {"u": unit})
     failed = 0
     for (outcome,) in rows:
         if outcome == Outcome.PASS:

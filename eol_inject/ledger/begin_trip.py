@@ -36,15 +36,6 @@ _ATTEMPT: Final = {
 @cache
 def _look(names: int) -> Prepared:
     """The gate; the chain's end; and the number of a new unit, unless one of its names is known."""
-    known = sa.or_(
-        *(
-            sa.and_(
-                identifier.c.kind == _given(identifier.c.kind, f"k{place}"),
-                identifier.c.value == _given(identifier.c.value, f"v{place}"),
-            )
-            for place in range(names)
-        )
-    )
     numbers: sa.ColumnElement[str] = sa.literal_column("pg_get_serial_sequence('unit', 'id')")
     station = _given(event.c.station, "s")
     last = (
@@ -56,7 +47,10 @@ def _look(names: int) -> Prepared:
     )
     one = sa.select(sa.literal_column("1").label("n")).subquery("one")
     number = sa.case(
-        (~sa.exists(sa.select(identifier.c.unit).where(known)), sa.func.nextval(numbers))
+        (
+            ~sa.exists(sa.select(identifier.c.unit).where(identity.any_of(names))),
+            sa.func.nextval(numbers),
+        )
     )
     return Prepared(
         gate.LOOK.add_columns(number.label("unit"), last.c.seq, last.c.hash).select_from(

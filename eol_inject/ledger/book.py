@@ -177,6 +177,10 @@ class Ledger:
         """Whose token this is, by its fingerprint; None for one the ledger never saw."""
         return self._setup.db.read(lambda conn: records.look_up(conn, self._setup.vault, auth))
 
+    def knows(self, auth: AuthToken) -> bool:
+        """Whether this is a token of this ledger, whoever has it."""
+        return self.look_up(auth) is not None
+
     def look_up_claim(self, claim: ClaimCode) -> Holder | None:
         """Whose label this is; None for a code the ledger never saw."""
         return self._setup.db.read(

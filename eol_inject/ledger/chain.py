@@ -71,7 +71,7 @@ class Head:
 
 
 _HEAD: Final = Prepared(
-    sa.select(event.c.seq, event.c.hash)
+    sa.select(event.c.seq, event.c.hash, event.c.at)
     .where(event.c.station == sa.bindparam("station"))
     .order_by(event.c.seq.desc())
     .limit(sa.literal_column("1"))
@@ -89,8 +89,8 @@ def head(conn: sa.Connection, station: str) -> Head:
 
 def last_at(conn: sa.Connection, station: str) -> str | None:
     """When the station's newest event was told; None before the first."""
-    query = sa.select(event.c.at).where(event.c.station == station)
-    return conn.execute(query.order_by(event.c.seq.desc()).limit(1)).scalar_one_or_none()
+    row = _HEAD.first(conn, {"station": station})
+    return None if row is None else str(row.at)
 
 
 def append(conn: sa.Connection, setup: Setup, entry: Entry) -> Head:

@@ -37,6 +37,16 @@ _ADD: Final = Prepared(
     sa.insert(assignment).returning(assignment.c.id),
     columns=[column.name for column in assignment.c if column.name != "id"],
 )
+_PROVED: Final = Prepared(
+    sa.update(assignment)
+    .where(assignment.c.id == sa.bindparam("a"))
+    .values(proof=sa.bindparam("p"))
+)
+_LABELLED: Final = Prepared(
+    sa.update(assignment)
+    .where(assignment.c.id == sa.bindparam("a"))
+    .values(label=sa.bindparam("l"))
+)
 
 
 class Cycle:
@@ -206,11 +216,7 @@ class Cycle:
             found = read_back_of(conn, self._setup, place, auth_read)
             if place.state is State.WRITTEN:
                 self._move(conn, place, Act.PROVE, facts={"proof": proof})
-                conn.execute(
-                    sa.update(assignment)
-                    .where(assignment.c.id == place.assignment)
-                    .values(proof=proof)
-                )
+                _PROVED.run(conn, {"a": place.assignment, "p": proof})
             elif place.state not in HOLDS:
                 raise UnitError("ledger.illegal_act", act=Act.PROVE.value, state=place.state.value)
             return found.proven(identity.load(conn, self._held.unit), self._role, proof)
@@ -241,11 +247,7 @@ class Cycle:
             if place.state in _ORDER[4:]:
                 return
             self._move(conn, place, Act.LABEL, facts=facts)
-            conn.execute(
-                sa.update(assignment)
-                .where(assignment.c.id == place.assignment)
-                .values(label=outcome)
-            )
+            _LABELLED.run(conn, {"a": place.assignment, "l": outcome})
 
         self._setup.db.write(work)
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from eol_inject.errors import EolError
+from eol_inject.errors import EolError, UsageError
 from eol_inject.ledger.model import Finding
 from eol_inject.ledger.prepared import Prepared
 from eol_inject.ledger.schema import Found
@@ -86,6 +86,9 @@ class Database(ABC):
         except SQLAlchemyError as error:
             # `from None`: PostgreSQL's own text repeats rows (DETAIL: Failing row contains …).
             raise self.translate(error) from None
+        except UnicodeEncodeError:
+            # A name or path of bytes that are no text here (PEP 383); no database keeps those.
+            raise UsageError("ledger.not_text") from None
 
     @abstractmethod
     def translate(self, error: SQLAlchemyError) -> EolError:

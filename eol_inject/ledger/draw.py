@@ -123,15 +123,26 @@ _LEFT: Final = sa.select(
 """Why a lot gives nothing: tokens of it in all, and free ones that belong to certain units."""
 
 
+def _counting(*more: sa.ColumnElement[bool]) -> Prepared:
+    some = (
+        sa.select(token.c.id)
+        .where(_FREE, token.c.product == sa.bindparam("p"), token.c.lot == sa.bindparam("l"), *more)
+        .limit(sa.bindparam("most", type_=sa.BigInteger()))
+        .subquery()
+    )
+    return Prepared(sa.select(sa.func.count().label("free")).select_from(some))
+
+
+_LEFT_OF_ANY: Final = _counting()
+_LEFT_OF_ONE: Final = _counting(token.c.organization == sa.bindparam("o"))
+
+
 def left(conn: sa.Connection, wanted: Wanted, at_most: int) -> int:
     """How many free tokens there are that belong to nobody in particular, up to ``at_most``."""
-    free = sa.select(token.c.id).where(
-        _FREE, token.c.product == wanted.product, token.c.lot == wanted.lot
-    )
-    if wanted.organization is not None:
-        free = free.where(token.c.organization == wanted.organization)
-    some = free.limit(at_most).subquery()
-    return int(conn.execute(sa.select(sa.func.count()).select_from(some)).scalar_one())
+    values = {"p": wanted.product, "l": wanted.lot, "most": at_most}
+    if wanted.organization is None:
+        return int(_LEFT_OF_ANY.first(conn, values).free)
+    return int(_LEFT_OF_ONE.first(conn, {**values, "o": wanted.organization}).free)
 
 
 def from_pool(conn: sa.Connection, wanted: Wanted) -> Found:

@@ -14,7 +14,7 @@ from typing import Final, TextIO
 import sqlalchemy as sa
 
 from eol_inject.errors import UnitError
-from eol_inject.ledger import people
+from eol_inject.ledger import labels, people
 from eol_inject.ledger.chain import Entry, Setup, append
 from eol_inject.ledger.people import Person
 from eol_inject.ledger.schema import Found, assignment, identifier, token
@@ -61,7 +61,7 @@ def rows(conn: sa.Connection, lot: str | None) -> Iterator[tuple[Row, Found]]:
             assignment.c.state.label("now"),
             assignment.c.role,
             assignment.c.proof,
-            assignment.c.label,
+            labels.STANDS,
             assignment.c.changed_at,
             (identifier.c.kind + ":" + identifier.c.value).label("name"),
         )

@@ -1,11 +1,25 @@
 """Which unit this is, by its identifiers; contradictions stop here (line-failures 22)."""
 
+from functools import cache
+from typing import Final
+
 import sqlalchemy as sa
 
 from eol_inject.errors import Param, UnitError
 from eol_inject.ledger.chain import Entry, Setup, append
+from eol_inject.ledger.prepared import Prepared
 from eol_inject.ledger.schema import identifier, unit
 from eol_inject.unit import Identifier, Unit
+
+_ADD_UNIT: Final = Prepared(
+    sa.insert(unit).returning(unit.c.id), columns=["hold", "hold_reason", "created_at"]
+)
+_ADD: Final = Prepared(sa.insert(identifier), columns=[column.name for column in identifier.c])
+_NAMES: Final = Prepared(
+    sa.select(identifier.c.kind, identifier.c.value)
+    .where(identifier.c.unit == sa.bindparam("u"))
+    .order_by(identifier.c.is_primary.desc(), identifier.c.kind)
+)
 
 
 def find(conn: sa.Connection, wanted: Unit) -> int | None:
@@ -34,16 +48,14 @@ def find_or_add(conn: sa.Connection, setup: Setup, wanted: Unit, *, by: str) -> 
     """The unit's id; a new unit, and new identifiers of a known one, are added and told."""
     found = find(conn, wanted)
     if found is None:
-        found = conn.execute(
-            sa.insert(unit).returning(unit.c.id),
-            {"hold": "", "hold_reason": "", "created_at": setup.now()},
-        ).scalar_one()
+        fresh = {"hold": "", "hold_reason": "", "created_at": setup.now()}
+        found = int(_ADD_UNIT.first(conn, fresh).id)
     known = set(identifiers(conn, found))
     for one in dict.fromkeys(wanted.identifiers):
         if one not in known:
             primary = one == wanted.primary and not known
-            add(conn, setup, int(found), one, primary=primary, by=by)
-    return int(found)
+            add(conn, setup, found, one, primary=primary, by=by)
+    return found
 
 
 def add(
@@ -51,7 +63,7 @@ def add(
 ) -> None:
     """``one`` names the unit from now on; the log tells so."""
     row = {"kind": one.kind, "value": one.value, "unit": unit_id, "is_primary": int(primary)}
-    conn.execute(sa.insert(identifier), row)
+    _ADD.run(conn, row)
     append(conn, setup, entry_of(unit_id, one, primary=primary, by=by))
 
 
@@ -63,12 +75,7 @@ def entry_of(unit_id: int, one: Identifier, *, primary: bool, by: str) -> Entry:
 
 def identifiers(conn: sa.Connection, unit_id: int) -> tuple[Identifier, ...]:
     """All that name the unit, primary first."""
-    rows = conn.execute(
-        sa.select(identifier.c.kind, identifier.c.value)
-        .where(identifier.c.unit == unit_id)
-        .order_by(identifier.c.is_primary.desc(), identifier.c.kind)
-    )
-    return tuple(Identifier(kind, value) for kind, value in rows)
+    return tuple(Identifier(kind, value) for kind, value in _NAMES.all(conn, {"u": unit_id}))
 
 
 def load(conn: sa.Connection, unit_id: int) -> Unit:
@@ -87,17 +94,31 @@ def _owners(conn: sa.Connection, wanted: Unit) -> dict[Identifier, int]:
                 given=f"{kind}:{value}",
                 known=f"{kind}:{kinds[kind]}",
             )
-    rows = conn.execute(
-        sa.select(identifier.c.kind, identifier.c.value, identifier.c.unit).where(
-            sa.or_(
-                *(
-                    sa.and_(identifier.c.kind == kind, identifier.c.value == value)
-                    for kind, value in pairs
-                )
+    values: dict[str, str] = {}
+    for place, (kind, value) in enumerate(pairs):
+        values |= {f"k{place}": kind, f"v{place}": value}
+    rows = _owning(len(pairs)).all(conn, values)
+    return {Identifier(kind, value): owner for kind, value, owner in rows}
+
+
+@cache
+def _owning(names: int) -> Prepared:
+    return Prepared(
+        sa.select(identifier.c.kind, identifier.c.value, identifier.c.unit).where(any_of(names))
+    )
+
+
+def any_of(names: int) -> sa.ColumnElement[bool]:
+    """Kind and value are those of one of ``names`` identifiers, given as ``k0``, ``v0``, …"""
+    return sa.or_(
+        *(
+            sa.and_(
+                identifier.c.kind == sa.bindparam(f"k{place}", type_=identifier.c.kind.type),
+                identifier.c.value == sa.bindparam(f"v{place}", type_=identifier.c.value.type),
             )
+            for place in range(names)
         )
     )
-    return {Identifier(kind, value): owner for kind, value, owner in rows}
 
 
 def _refuse_other_values(conn: sa.Connection, owner: int, wanted: Unit) -> None:

@@ -7,23 +7,82 @@ the live copy of a kind, the one that is not void, can close a unit.
 import secrets
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 
 from eol_inject.errors import Param, StationError, UnitError
 from eol_inject.ledger.chain import Entry, Setup, append, digest_of_row
-from eol_inject.ledger.label_states import MOVES, CopyRecord, CopyState, Draft
+from eol_inject.ledger.label_states import MOVES, UNIT, CopyRecord, CopyState, Draft
+from eol_inject.ledger.model import LabelState
 from eol_inject.ledger.moves import Place
+from eol_inject.ledger.prepared import Prepared
 from eol_inject.ledger.schema import Found, assignment, identifier, label
 
 ALPHABET: Final = "ABCDEFGHJKNPQRSTUVXYZ23456789"
 """Of label ids: nothing that looks like something else in small type, and no wide letters."""
 LENGTH: Final = 6
 
-_ROWS: Final = sa.select(label, identifier.c.value.label("name")).select_from(
-    label.join(identifier, sa.and_(identifier.c.unit == label.c.unit, identifier.c.is_primary == 1))
+_ROWS: Final = (
+    sa.select(label, identifier.c.value.label("name"))
+    .select_from(
+        label.join(
+            identifier, sa.and_(identifier.c.unit == label.c.unit, identifier.c.is_primary == 1)
+        )
+    )
+    .order_by(label.c.id)
 )
+
+
+def _where(column: sa.Column[Any]) -> Prepared:
+    return Prepared(_ROWS.where(column == sa.bindparam("which", type_=column.type)))
+
+
+_OF_ASSIGNMENT: Final = _where(label.c.assignment)
+_OF_UNIT: Final = _where(label.c.unit)
+_OF_BATCH: Final = _where(label.c.batch)
+_BY_CODE: Final = _where(label.c.code)
+_BY_LANE: Final = _where(label.c.lane)
+_TAKEN: Final = Prepared(sa.select(label.c.id).where(label.c.code == sa.bindparam("c")))
+_ROLE: Final = Prepared(sa.select(assignment.c.role).where(assignment.c.id == sa.bindparam("a")))
+_ADD: Final = Prepared(
+    sa.insert(label), columns=[column.name for column in label.c if column.name != "id"]
+)
+_CHANGE: Final = Prepared(
+    sa.update(label)
+    .where(label.c.code == sa.bindparam("c"), label.c.state == sa.bindparam("was"))
+    .values(
+        state=sa.bindparam("target"),
+        changed_at=sa.bindparam("at"),
+        came_out=sa.bindparam("out"),
+        reason=sa.bindparam("why"),
+        lane=sa.case(
+            (sa.bindparam("frees", type_=sa.BigInteger()) == 1, sa.null()), else_=label.c.lane
+        ),
+    )
+    .returning(label.c.unit)
+)
+_FREE: Final = Prepared(
+    sa.update(label).where(label.c.code == sa.bindparam("c")).values(lane=sa.null())
+)
+
+_COPIES: Final = (
+    sa.select(label.c.id)
+    .where(label.c.assignment == assignment.c.id, label.c.kind == UNIT)
+    .correlate(assignment)
+)
+STANDS: Final = sa.case(
+    (
+        sa.and_(
+            assignment.c.label == LabelState.PRINTED,
+            _COPIES.exists(),
+            ~_COPIES.where(label.c.state != CopyState.VOID).exists(),
+        ),
+        sa.literal(LabelState.VOID.value),
+    ),
+    else_=assignment.c.label,
+).label("label")
+"""How the unit's label stands now: a printed one whose every copy was voided is void."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +200,7 @@ class Labels:
 def begin(conn: sa.Connection, setup: Setup, place: Place, made: Made, entry: Entry) -> None:
     """Insert the row and tell the log."""
     at, draft = setup.now(), made.draft
-    role = conn.execute(
-        sa.select(assignment.c.role).where(assignment.c.id == place.assignment)
-    ).scalar_one()
+    (role,) = _ROLE.first(conn, {"a": place.assignment})
     constant = {
         "code": draft.code, "copy": draft.copy, "kind": draft.kind,
         "assignment": place.assignment, "unit": place.unit, "role": role,
@@ -156,7 +213,7 @@ def begin(conn: sa.Connection, setup: Setup, place: Place, made: Made, entry: En
         "state": CopyState.INTENT, "came_out": 0, "reason": made.reason, "changed_at": at,
         "lane": made.printer if made.exclusive else None,
     }  # fmt: skip
-    conn.execute(sa.insert(label), constant | changing)
+    _ADD.run(conn, constant | changing)
     facts: dict[str, Param] = {
         "label": draft.code, "copy": draft.copy, "kind": draft.kind, "state": CopyState.INTENT,
         "printer": made.printer, "bitmap": made.bitmap_digest, "row": digest_of_row(constant),
@@ -183,29 +240,30 @@ def change(
     """
     if (one.state, target) not in MOVES:
         raise UnitError("ledger.label_moves", label=one.name, state=one.state.value)
-    values: dict[str, object] = {"state": target, "changed_at": setup.now()}
-    if target in {CopyState.SENT, CopyState.CONFIRMED, CopyState.UNKNOWN, CopyState.APPLIED}:
-        values["came_out"] = 1
-    if target in {CopyState.APPLIED, CopyState.VOID}:
-        values["lane"] = None
-    if nowhere:
-        values["came_out"] = 0
-    if entry.reason:
-        values["reason"] = entry.reason
-    moved = conn.execute(
-        sa.update(label).where(label.c.code == one.code, label.c.state == one.state).values(values)
-    ).rowcount
-    if not moved:
+    out = not nowhere and (one.came_out or target in _OUT)
+    moved = _CHANGE.first(
+        conn,
+        {
+            "c": one.code, "was": one.state, "target": target, "at": setup.now(), "out": int(out),
+            "why": entry.reason or one.reason, "frees": int(target in _SETTLED),
+        },
+    )  # fmt: skip
+    if moved is None:
         raise StationError("ledger.changed_meanwhile")
-    row = conn.execute(sa.select(label.c.unit).where(label.c.code == one.code)).one()
     facts: dict[str, Param] = {"label": one.code, "copy": one.copy, "was": one.state, "is": target}
     if nowhere:
         facts["nowhere"] = 1
     told = replace(
-        entry, act=f"label_{target}", unit=row.unit, assignment=one.assignment, facts=facts
+        entry, act=f"label_{target}", unit=moved.unit, assignment=one.assignment, facts=facts
     )
     append(conn, setup, told)
 
+
+_OUT: Final = {CopyState.SENT, CopyState.CONFIRMED, CopyState.UNKNOWN, CopyState.APPLIED}
+"""The label is, or may be, in the world."""
+
+_SETTLED: Final = {CopyState.APPLIED, CopyState.VOID}
+"""Nobody waits for the label any more."""
 
 CONSTANT: Final = (
     "code", "copy", "kind", "assignment", "unit", "role", "printer", "template",
@@ -217,7 +275,7 @@ CONSTANT: Final = (
 
 def free(conn: sa.Connection, code: str) -> None:
     """The printer may take the next label: nobody waits for this one any more."""
-    conn.execute(sa.update(label).where(label.c.code == code).values(lane=None))
+    _FREE.run(conn, {"c": code})
 
 
 def void_all(conn: sa.Connection, assignment_id: int) -> None:
@@ -232,22 +290,22 @@ def void_all(conn: sa.Connection, assignment_id: int) -> None:
 
 def of_assignment(conn: sa.Connection, assignment_id: int) -> tuple[CopyRecord, ...]:
     """Every copy of one token's labels, oldest first."""
-    return _records(conn, label.c.assignment == assignment_id)
+    return _records(conn, _OF_ASSIGNMENT, assignment_id)
 
 
 def of_unit(conn: sa.Connection, unit_id: int) -> tuple[CopyRecord, ...]:
     """Every label the unit ever had, oldest first."""
-    return _records(conn, label.c.unit == unit_id)
+    return _records(conn, _OF_UNIT, unit_id)
 
 
 def of_batch(conn: sa.Connection, batch: str) -> tuple[CopyRecord, ...]:
     """The labels of one sheet job, in their order."""
-    return _records(conn, label.c.batch == batch)
+    return _records(conn, _OF_BATCH, batch)
 
 
 def find(conn: sa.Connection, code: str) -> CopyRecord | None:
     """The label with this id; None for one the ledger never made."""
-    found = _records(conn, label.c.code == code.upper())
+    found = _records(conn, _BY_CODE, code.upper())
     return found[0] if found else None
 
 
@@ -261,7 +319,7 @@ def one_by_code(conn: sa.Connection, code: str) -> CopyRecord:
 
 def waiting(conn: sa.Connection, printer: str) -> CopyRecord | None:
     """The label that this printer may still bring out, or that nobody has scanned yet."""
-    found = _records(conn, label.c.lane == printer)
+    found = _records(conn, _BY_LANE, printer)
     return found[0] if found else None
 
 
@@ -276,7 +334,7 @@ def fresh_code(conn: sa.Connection) -> str:
     """An id that no label has. Not a secret: it only has to be new."""
     while True:
         code = "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
-        if conn.execute(sa.select(label.c.id).where(label.c.code == code)).first() is None:
+        if _TAKEN.first(conn, {"c": code}) is None:
             return code
 
 
@@ -289,8 +347,8 @@ def _counts(one: CopyRecord, kind: str) -> bool:
     return one.kind == kind and one.state is not CopyState.VOID
 
 
-def _records(conn: sa.Connection, where: sa.ColumnElement[bool]) -> tuple[CopyRecord, ...]:
-    rows: Sequence[Found] = conn.execute(_ROWS.where(where).order_by(label.c.id)).all()
+def _records(conn: sa.Connection, rows: Prepared, which: str | int) -> tuple[CopyRecord, ...]:
+    found: Sequence[Found] = rows.all(conn, {"which": which})
     return tuple(
         CopyRecord(
             code=row.code,
@@ -314,5 +372,5 @@ def _records(conn: sa.Connection, where: sa.ColumnElement[bool]) -> tuple[CopyRe
             made_at=row.made_at,
             changed_at=row.changed_at,
         )
-        for row in rows
+        for row in found
     )

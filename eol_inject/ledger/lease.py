@@ -35,6 +35,19 @@ _RENEW: Final = Prepared(
     .where(lease.c.unit == sa.bindparam("u"), lease.c.fence == sa.bindparam("f"))
     .values(expires=now() + LEASE_S)
 )
+_HELD: Final = ("attempt", "station", "slot")
+# SQL expressions, not values: the database reads its own clock.
+_TIMES: Final = {"taken": now(), "expires": now() + LEASE_S}
+_ADD: Final = Prepared(
+    sa.insert(lease).values(
+        unit=sa.bindparam("u"), fence=1, **{name: sa.bindparam(name) for name in _HELD}, **_TIMES
+    )
+)
+_TAKE: Final = Prepared(
+    sa.update(lease)
+    .where(lease.c.unit == sa.bindparam("u"))
+    .values(fence=sa.bindparam("f"), **{name: sa.bindparam(name) for name in _HELD}, **_TIMES)
+)
 _END: Final = Prepared(
     sa.update(lease)
     .where(lease.c.unit == sa.bindparam("u"), lease.c.fence == sa.bindparam("f"))
@@ -61,10 +74,8 @@ def take(conn: sa.Connection, setup: Setup, wanted: Holding) -> Holding:
     """
     row = _ROW.first(conn, {"u": wanted.unit})
     mine = {"attempt": wanted.attempt, "station": setup.info.station, "slot": wanted.slot}
-    # SQL expressions, not values: the database reads its own clock.
-    times = {"taken": now(), "expires": now() + LEASE_S}
     if row is None:
-        conn.execute(sa.insert(lease).values(unit=wanted.unit, fence=1, **mine, **times))
+        _ADD.run(conn, {"u": wanted.unit, **mine})
         return replace(wanted, fence=1)
     if row.attempt == wanted.attempt:
         return replace(wanted, fence=int(row.fence))
@@ -80,9 +91,7 @@ def take(conn: sa.Connection, setup: Setup, wanted: Holding) -> Holding:
             seconds=int(row.expires - row.now) + 1,
         )
     fence = int(row.fence) + 1
-    conn.execute(
-        sa.update(lease).where(lease.c.unit == wanted.unit).values(fence=fence, **mine, **times)
-    )
+    _TAKE.run(conn, {"u": wanted.unit, "f": fence, **mine})
     return replace(wanted, fence=fence)
 
 

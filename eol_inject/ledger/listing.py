@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from eol_inject.ledger import labels
 from eol_inject.ledger.model import Hold, LabelState
 from eol_inject.ledger.schema import assignment, attempt, identifier, token, unit
 from eol_inject.ledger.transitions import State
@@ -44,7 +45,7 @@ def units(conn: sa.Connection, *, lot: str | None) -> tuple[UnitLine, ...]:
             token.c.product,
             token.c.lot,
             token.c.claim_tail,
-            assignment.c.label,
+            labels.STANDS,
             assignment.c.proof,
             sa.func.coalesce(tries.c.attempts, 0).label("attempts"),
             assignment.c.changed_at,

@@ -44,15 +44,23 @@ class Prepared:
 
     def run(self, conn: sa.Connection, values: Mapping[str, Any]) -> int:
         """Execute with ``values`` for its parameters; how many rows it changed."""
-        count, _ = self._execute(conn, values)
+        count, _ = self._execute(conn, values, 0)
         return count
 
     def first(self, conn: sa.Connection, values: Mapping[str, Any]) -> Any:
         """Execute with ``values``; its only row, with names, or None."""
-        _, row = self._execute(conn, values)
-        return row
+        _, rows = self._execute(conn, values, 1)
+        return rows[0] if rows else None
 
-    def _execute(self, conn: sa.Connection, values: Mapping[str, Any]) -> tuple[int, Any]:
+    def all(self, conn: sa.Connection, values: Mapping[str, Any]) -> list[Any]:
+        """Execute with ``values``; its rows, with names."""
+        _, rows = self._execute(conn, values, None)
+        return rows
+
+    def _execute(
+        self, conn: sa.Connection, values: Mapping[str, Any], wanted: int | None
+    ) -> tuple[int, list[Any]]:
+        """``wanted``: rows to take, None for all."""
         compiled = self._compiled.get(conn.dialect.name) or self._compile(conn.dialect)
         given: Any = {**compiled.fixed, **values}
         if compiled.order is not None:
@@ -62,8 +70,10 @@ class Prepared:
             cursor.execute(compiled.text, given, **compiled.how)
             if self._silent is None:
                 self._silent = cursor.description is None
-            found = None if self._silent else cursor.fetchone()
-            if found is not None and self._row is None:
+            found: Sequence[Any] = ()
+            if wanted != 0 and not self._silent:
+                found = cursor.fetchall() if wanted is None else cursor.fetchmany(wanted)
+            if found and self._row is None:
                 names = [column[0] for column in cursor.description]
                 self._row = _named("Row", names)._make
             count = cursor.rowcount
@@ -71,7 +81,7 @@ class Prepared:
             raise as_sqlalchemy(conn, error) from None
         finally:
             cursor.close()
-        return count, None if found is None or self._row is None else self._row(found)
+        return count, [] if self._row is None else [self._row(row) for row in found]
 
     def _compile(self, dialect: sa.Dialect) -> _Compiled:
         columns = None if self._columns is None else list(self._columns)

@@ -9,11 +9,12 @@ import sqlalchemy as sa
 from eol_inject.errors import UnitError
 from eol_inject.ledger.chain import Setup
 from eol_inject.ledger.moves import Place
+from eol_inject.ledger.prepared import Prepared
 from eol_inject.ledger.schema import Found, assignment, token
 from eol_inject.ledger.transitions import State
 from eol_inject.unit import AuthToken, ClaimCode, Proof, Proven, Unit
 
-_FOUND: Final = (
+_FOUND: Final = Prepared(
     sa.select(token, assignment.c.id.label("assignment"), assignment.c.unit.label("unit"))
     .select_from(
         token.outerjoin(
@@ -63,7 +64,7 @@ def read_back_of(conn: sa.Connection, setup: Setup, place: Place, auth: AuthToke
 
     Raises ``UnitError("ledger.not_proven")`` unless it is the live assignment at ``place``.
     """
-    row = conn.execute(_FOUND, {"f": setup.vault.print_of_auth(auth)}).first()
+    row: Found | None = _FOUND.first(conn, {"f": setup.vault.print_of_auth(auth)})
     if row is None:
         raise UnitError("ledger.not_proven", why="no ledger entry has the token that was read")
     if row.assignment is None:

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from eol_inject.errors import UsageError
 from eol_inject.events import Outcome
-from eol_inject.ledger import attempts, identity
+from eol_inject.ledger import attempts, identity, labels
 from eol_inject.ledger.model import (
     AssignmentRecord,
     AttemptRecord,
@@ -33,7 +33,7 @@ from eol_inject.ledger.schema import (
 )
 from eol_inject.ledger.transitions import LIVE, State
 from eol_inject.ledger.vault import Vault
-from eol_inject.unit import SELF_ROLE, AuthToken, ClaimCode, Identifier
+from eol_inject.unit import SELF_ROLE, AuthToken, ClaimCode, Identifier, grouped
 
 _HELD: Final = sa.and_(assignment.c.token == token.c.id, assignment.c.state != "available")
 _HOLDER: Final = sa.select(
@@ -45,7 +45,7 @@ _HOLDER: Final = sa.select(
     assignment.c.unit,
     assignment.c.role,
     assignment.c.state,
-    assignment.c.label,
+    labels.STANDS,
 ).select_from(token.outerjoin(assignment, _HELD))
 
 
@@ -152,9 +152,10 @@ def todos(conn: sa.Connection, *, closed: bool) -> tuple[Todo, ...]:
 
 def unit_of(conn: sa.Connection, value: str) -> tuple[Identifier, ...]:
     """Every identifier with this value, of whatever kind: for a value typed without its kind."""
+    value = value.strip()
     rows = conn.execute(
         sa.select(identifier.c.kind, identifier.c.value).where(
-            identifier.c.value.in_({value, value.strip(), value.strip().lower()})
+            identifier.c.value.in_({value, value.lower(), grouped(value)})
         )
     )
     return tuple(Identifier(kind, known) for kind, known in rows)
@@ -209,6 +210,7 @@ def _assignments(conn: sa.Connection, unit_id: int) -> list[AssignmentRecord]:
             token.c.claim_tail,
             token.c.public,
             token.c.state.label("pool"),
+            labels.STANDS.label("stands"),
         )
         .select_from(assignment.join(token, token.c.id == assignment.c.token))
         .where(assignment.c.unit == unit_id)
@@ -224,7 +226,7 @@ def _assignments(conn: sa.Connection, unit_id: int) -> list[AssignmentRecord]:
             lot=row.lot,
             claim_tail=row.claim_tail,
             proof=row.proof,
-            label=LabelState(row.label),
+            label=LabelState(row.stands),
             revoked=row.pool == "revoked",
             fields=json.loads(row.public),
             opened_at=row.opened_at,

@@ -86,12 +86,21 @@ class Console:
         """The prompt, a moment after the first words; then the cloud, where it is configured."""
         if self.leak:
             self._leak()
-        self.later(LISTENS_S, lambda: self.say("\n>"))
         self._config = Config(self.flash.stored())
+        if self.dialect == "edgent-prefs":
+            self._banner()
+        self.later(LISTENS_S, lambda: self.say("\n>"))
         if not _TOKEN.fullmatch(self._config.auth):
             return
         if self.dialect == "classic" or self.flash.networks:
             self.later(LISTENS_S, lambda: self._connect_on(saved=True))
+
+    def _banner(self) -> None:
+        """Of a build with log level info: its token's first four letters, if it has one saved."""
+        self._log("Device:    Blynk Sample-4W8N")
+        if _TOKEN.fullmatch(self._config.auth):
+            dots = "\u2022\u2022\u2022\u2022".encode().decode("latin-1")
+            self._log(f"Token:     {self._config.auth[:4]} - {dots} - {dots} - {dots}")
 
     def _leak(self) -> None:
         """A line too long for the terminal, broken where it hurts."""
@@ -235,8 +244,9 @@ class Console:
 
     def _prefs(self, words: list[str]) -> str:
         match words:
-            case ["set", "blynk", "auth", token]:
-                self.flash.store(Config(token))
+            case ["set", space, key, value]:
+                if (space, key) == ("blynk", "auth"):
+                    self.flash.store(Config(value))
                 return '{"status":"ok"}\n'
             case ["get", "blynk", "auth"]:
                 return '{"status":"error","msg":"not allowed"}\n'

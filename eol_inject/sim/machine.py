@@ -137,10 +137,10 @@ class Machine:
         self._active = self.boards.index(board)
 
     def other(self) -> Board:
-        """The neighbour: same chip, same images, MAC one off."""
+        """The neighbour: same chip, same images, a MAC of the maker's that no unit nearby has."""
         if len(self.boards) == 1:
             mac = self._config.mac
-            self.boards.append(self._new_board(mac[:5] + bytes((mac[5] ^ 0x80,))))
+            self.boards.append(self._new_board(mac[:3] + bytes((mac[3] ^ 0x80,)) + mac[4:]))
         return self.boards[1 - self._active]
 
     def _new_board(self, mac: bytes) -> Board:

@@ -16,25 +16,25 @@ from eol_inject.device.console_unit import ConsoleUnit
 from eol_inject.device.spec import AskSpec, ConsoleSpec
 from eol_inject.errors import StationError, UnitError, UsageError
 from eol_inject.events import ByteProgress
-from eol_inject.ledger import WRITTEN_TO, Cycle, Reserved, Standing, State
+from eol_inject.ledger import WRITTEN_TO, Cycle, Ledger, Reserved, Standing, State
 from eol_inject.profiles import Profile
 from eol_inject.station import boot_check
 from eol_inject.station.flash_way import NO_TOOLS
 from eol_inject.station.resume import Next
 from eol_inject.station.teller import Teller
-from eol_inject.station.way import AskSerial
+from eol_inject.station.way import AskSerial, KeepLease
 from eol_inject.unit import AuthToken, Identifier, Proof, Secret, Unit
 from eol_inject.verify import Findings, Place, PlaceState, TableState
 
 _PLACE = "console"
-_KEEP_EVERY_S = 20.0
-"""A sign of life for the ledger while a unit is waited for; its lease lasts 90 s."""
 
 
-def open_console_way(profile: Profile, *, aborted: Callable[[], bool]) -> "ConsoleWay":
+def open_console_way(
+    profile: Profile, ledger: Ledger, *, aborted: Callable[[], bool]
+) -> "ConsoleWay":
     """For a profile with a ``[console]``."""
     assert profile.spec.console is not None  # noqa: S101  # the profile says so itself
-    return ConsoleWay(profile, profile.spec.console, aborted)
+    return ConsoleWay(profile, profile.spec.console, ledger, aborted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,7 @@ class ConsoleWay:
 
     profile: Profile
     console: ConsoleSpec
+    ledger: Ledger
     aborted: Callable[[], bool]
     image_sha256: str = ""
     firmware_name: str = ""
@@ -56,7 +57,7 @@ class ConsoleWay:
         """By the chip's boot loader."""
         return watch_loader(port, self.profile.spec.device)
 
-    def open(self, port: str, rates: Rates, ask: AskSerial | None = None) -> "ConsoleAtHand":
+    def open(self, port: str, rates: Rates, ask: AskSerial, keep: KeepLease) -> "ConsoleAtHand":
         """Open the port; the firmware is started, or found running, and says who it is."""
         unit = ConsoleUnit(
             port,
@@ -65,6 +66,8 @@ class ConsoleWay:
             sleep=time.sleep,
             clock=time.monotonic,
             aborted=self.aborted,
+            waiting=keep,
+            is_token=self.ledger.knows,
         )
         return ConsoleAtHand(self, unit)
 
@@ -80,7 +83,6 @@ class ConsoleAtHand:
         self._reserved: Reserved | None = None
         self._told = False
         """The firmware has answered to the token in this cycle."""
-        self._waiting: Callable[[], None] = lambda: None
 
     def __enter__(self) -> Self:
         return self
@@ -167,17 +169,15 @@ class ConsoleAtHand:
 
         Raises ``StationError("device.unit_changed")``.
         """
-        waiting = _signs_of_life(cycle)
         for number, ask in enumerate(self._script):
             progress(number, len(self._script))
             if number in {0, len(self._way.console.erase)}:
                 self.identify()
-            self._unit.ask(ask, self._values, waiting=waiting)
+            self._unit.ask(ask, self._values)
         self._told = True
 
     def settle(self, cycle: Cycle, teller: Teller) -> None:
         """Nothing stands in the way of a saved token."""
-        self._waiting = _signs_of_life(cycle)
 
     def read_back(self) -> tuple[AuthToken, Proof]:
         """What the unit tells, or its own answer; asked again where an earlier cycle had it."""
@@ -190,7 +190,7 @@ class ConsoleAtHand:
         if not self._told:
             self.identify()
             for ask in console.inject:
-                self._unit.ask(ask, self._values, waiting=self._waiting)
+                self._unit.ask(ask, self._values)
         return reserved.auth, Proof.REPLY
 
     def boot_check(self, keep: Callable[[str], None]) -> None:
@@ -216,20 +216,6 @@ class ConsoleAtHand:
     def _who(self) -> Identity:
         assert self._known is not None  # noqa: S101  # the cycle identifies first
         return replace(self._known)
-
-
-def _signs_of_life(cycle: Cycle) -> Callable[[], None]:
-    """Keeps the unit's lease while its firmware takes its time: it may need longer to reach the
-    cloud than a lease lasts."""
-    last = time.monotonic()
-
-    def tell() -> None:
-        nonlocal last
-        if time.monotonic() - last > _KEEP_EVERY_S:
-            last = time.monotonic()
-            cycle.keep()
-
-    return tell
 
 
 def _findings(token: AuthToken | None) -> Findings:

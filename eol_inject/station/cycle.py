@@ -72,11 +72,12 @@ def _cycle(bench: Bench, attempt: Attempt) -> None:
     blocked = limits.blocked_slot(bench, attempt.teller.slot)
     rates = _paced(bench, attempt.teller)
     ask = partial(scanning.ask_serial, bench, attempt.teller)
-    with bench.way.open(attempt.port, rates, ask) as hand:
+    with bench.way.open(attempt.port, rates, ask, attempt.keep) as hand:
         with step(Step.IDENTIFY):
             identity = hand.identify()
             attempt.identified(identity)
             hand.admit()
+        preflight.unit_fits(bench, identity.unit)
         labelling.one_at_a_time(bench, identity.unit)
         cycle = attempt.take(identity.unit)
         standing = cycle.standing()

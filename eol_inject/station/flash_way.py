@@ -14,7 +14,7 @@ from eol_inject.station.content import Product
 from eol_inject.station.golden import load_firmware, where
 from eol_inject.station.resume import Next
 from eol_inject.station.teller import Teller
-from eol_inject.station.way import AskSerial, AtHand
+from eol_inject.station.way import AskSerial, AtHand, KeepLease
 from eol_inject.unit import AuthToken, Proof
 from eol_inject.verify import Findings
 
@@ -71,8 +71,8 @@ class FlashWay:
         """esptool is a library, and on record as one."""
         return NO_TOOLS
 
-    def open(self, port: str, rates: Rates, ask: AskSerial) -> AtHand:
-        """Open the port."""
+    def open(self, port: str, rates: Rates, ask: AskSerial, keep: KeepLease) -> AtHand:
+        """Open the port. The bytes that move keep the lease."""
         return self._take(self._product, self._open(port, rates))
 
     def watch(self, port: str) -> Watch:

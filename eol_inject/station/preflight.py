@@ -10,9 +10,11 @@ from typing import Final
 
 from eol_inject.errors import UsageError
 from eol_inject.label import check_template
+from eol_inject.label.values import of_unit
 from eol_inject.ledger.model import Kind
 from eol_inject.station import scanning
 from eol_inject.station.bench import Bench
+from eol_inject.unit import Unit
 
 _FEW: Final = 10
 """Tokens left of a lot from which on it is said."""
@@ -40,8 +42,7 @@ def notices(bench: Bench) -> Iterator[tuple[str, str]]:
     product = bench.profile.spec.product
     left = bench.ledger.left(product.id, product.organization, bench.lot, at_most=_FEW)
     if left < _FEW:
-        count = f"Only {left} tokens are" if left > 1 else "One token is" if left else "No token is"
-        yield "station.pool_low", f"{count} left in lot {bench.lot}."
+        yield "station.pool_low", f"Tokens left in lot {bench.lot}: {left}."
     last = bench.ledger.last_told()
     now = datetime.now(UTC)
     if last is not None and last - now > _CLOCK_BACK:
@@ -54,6 +55,15 @@ def slot_fits(bench: Bench, slot: str) -> None:
     fields = bench.profile.public_fields
     for template in bench.templates.values():
         check_template(template, fields, known={"slot": slot})
+
+
+def unit_fits(bench: Bench, unit: Unit) -> None:
+    """So has the unit's own number, once it is known: some have 32 digits and more.
+
+    Raises ``UsageError("label.text_too_long")``.
+    """
+    for template in bench.templates.values():
+        check_template(template, bench.profile.public_fields, known=of_unit(unit))
 
 
 def same_world(kind: Kind, port: str) -> None:

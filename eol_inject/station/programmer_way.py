@@ -14,8 +14,9 @@ from typing import Final, Self
 
 from eol_inject import verify
 from eol_inject.device import Identity, Rates, Security, Watch
+from eol_inject.device.identity import IDENTITIES
 from eol_inject.device.programmer import MemoryName, Programmer, require_programs
-from eol_inject.device.programmer.spec import IDENTITIES, ProgrammerSpec
+from eol_inject.device.programmer.spec import ProgrammerSpec
 from eol_inject.errors import EolError, StationError, UnitError, UsageError
 from eol_inject.events import ByteProgress
 from eol_inject.image import Patched
@@ -26,7 +27,7 @@ from eol_inject.station import boot_check
 from eol_inject.station.golden import in_memory, load_programmed
 from eol_inject.station.resume import Next
 from eol_inject.station.teller import Teller
-from eol_inject.station.way import AskSerial
+from eol_inject.station.way import AskSerial, KeepLease, nobody_waits
 from eol_inject.unit import AuthToken, Identifier, Proof, Unit
 from eol_inject.verify import Findings, InMemory, Place, PlaceState, TableState
 
@@ -46,7 +47,7 @@ def open_programmer_way(
     assert spec is not None  # noqa: S101  # the profile says so itself
     require_programs(spec)
     image = load_programmed(profile)
-    asked = Programmer("", profile.spec.device, spec, aborted=aborted)
+    asked = Programmer("", profile.spec.device, spec, is_token=ledger.knows, aborted=aborted)
     tools = {spec.identify.run[0]: version} if (version := asked.version()) else {}
     return ProgrammerWay(
         profile, spec, ledger, image, in_memory(profile, image), aborted, MappingProxyType(tools)
@@ -76,16 +77,23 @@ class ProgrammerWay:
         """Whether the token can be read back."""
         return self.spec.proof == "read_back"
 
-    def open(self, port: str, rates: Rates, ask: AskSerial) -> "ProgrammerAtHand":
+    def open(self, port: str, rates: Rates, ask: AskSerial, keep: KeepLease) -> "ProgrammerAtHand":
         """Nothing is opened: the port is the programmer's own."""
-        return ProgrammerAtHand(self, self._programmer(port), ask)
+        return ProgrammerAtHand(self, self._programmer(port, keep), ask)
 
     def watch(self, port: str) -> Watch:
         """By the programmer, anew each time: it knows no way to ask without its own reset."""
-        return _Asked(lambda: self._programmer(port))
+        return _Asked(lambda: self._programmer(port, nobody_waits))
 
-    def _programmer(self, port: str) -> Programmer:
-        return Programmer(port, self.profile.spec.device, self.spec, aborted=self.aborted)
+    def _programmer(self, port: str, keep: KeepLease) -> Programmer:
+        return Programmer(
+            port,
+            self.profile.spec.device,
+            self.spec,
+            aborted=self.aborted,
+            waiting=keep,
+            is_token=self.ledger.knows,
+        )
 
 
 @dataclass(frozen=True, slots=True)

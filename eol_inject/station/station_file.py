@@ -14,9 +14,15 @@ class SlotSpec(specs.Spec):
     """One slot: a physical USB place, a bridge's serial number, or a port's URL."""
 
     name: str = Field(min_length=1, max_length=20, description="On labels and in records")
-    location: str | None = Field(None, description="As `eol-inject ports` shows it, e.g. 1-4.2")
-    serial_number: str | None = Field(None, description="Of the bridge, where it has its own")
-    url: str | None = Field(None, description="Any port: /dev/ttyUSB0, COM7, socket://, sim://")
+    location: str | None = Field(
+        None, min_length=1, description="As `eol-inject ports` shows it, e.g. 1-4.2"
+    )
+    serial_number: str | None = Field(
+        None, min_length=1, description="Of the bridge, where it has its own"
+    )
+    url: str | None = Field(
+        None, min_length=1, description="Any port: /dev/ttyUSB0, COM7, socket://, sim://"
+    )
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
@@ -44,8 +50,8 @@ class StationSpec(specs.Spec):
     @model_validator(mode="after")
     def _slots_differ(self) -> Self:
         names = [one.name for one in self.slots]
-        places = [one.slot.where for one in self.slots]
-        for what, values in (("are called", names), ("are in one place:", places)):
+        places = [one.location or one.serial_number or one.url for one in self.slots]
+        for what, values in (("are called", names), ("are in one place,", places)):
             for value in values:
                 if values.count(value) > 1:  # type: ignore[arg-type]  # a list of one kind each
                     raise ValueError(f"two slots {what} {value}")

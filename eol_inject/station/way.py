@@ -24,6 +24,16 @@ AskSerial = Callable[[re.Pattern[str]], str]
 Raises ``StationError("station.no_serial")`` where nobody does.
 """
 
+KeepLease = Callable[[], None]
+"""A sign of life for the ledger, to be given whenever something is waited for: a lease lasts 90 s.
+
+Raises ``StationError("ledger.lease_lost")`` where another station has taken the unit over.
+"""
+
+
+def nobody_waits() -> None:
+    """Of a unit without a lease: it is only looked at."""
+
 
 class AtHand(Protocol):
     """The unit behind one port, for one cycle; a context manager that lets the port go.
@@ -107,11 +117,12 @@ class Way(Protocol):
         """External programs that do the work, with their versions, for the records."""
         ...
 
-    def open(self, port: str, rates: Rates, ask: AskSerial) -> AtHand:
+    def open(self, port: str, rates: Rates, ask: AskSerial, keep: KeepLease) -> AtHand:
         """Take the unit behind ``port`` in hand, at ``rates`` or slower; nothing is said to it yet.
 
         A console and a programmer have a rate of their own, and leave ``rates`` alone. ``ask``
-        counts where the unit cannot say who it is.
+        counts where the unit cannot say who it is, ``keep`` where it may need longer than a lease
+        lasts without moving a byte of ours.
         """
         ...
 

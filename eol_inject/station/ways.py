@@ -17,7 +17,7 @@ def open_way(profile: Profile, ledger: Ledger, *, aborted: Callable[[], bool]) -
     Raises ``UsageError`` with image's own codes, ``StationError("device.programmer_missing")``.
     """
     if profile.spec.console is not None:
-        return open_console_way(profile, aborted=aborted)
+        return open_console_way(profile, ledger, aborted=aborted)
     if profile.spec.programmer is not None:
         return open_programmer_way(profile, ledger, aborted=aborted)
     if profile.spec.device.security == "encrypted":

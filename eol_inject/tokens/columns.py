@@ -264,16 +264,21 @@ def _only(target: str, fits: Callable[[str], bool], table: _Table) -> int | None
 
 
 def _identifiers(table: _Table, *, taken: set[int | None]) -> tuple[tuple[int, str], ...]:
-    """Columns whose values name units: as mapped, by header, MACs also by shape."""
+    """Columns whose values name units: as mapped, by header, MACs also by shape.
+
+    One that is mapped to anything else is that and no more: ``--map "Serial Number=number"`` makes
+    a field of it, and its tokens are for every unit.
+    """
     found: dict[int, str] = {}
     mapped, names = table.mapped, table.names
     for index, header in enumerate(table.headers):
         said = mapped.get(index)
         by_header = _HEADERS.get(_word(header))
-        if index in taken or said == IGNORE:
+        if index in taken:
             continue
-        if said in IDENTIFIERS:
-            found[index] = said
+        if said is not None:
+            if said in IDENTIFIERS:
+                found[index] = said
         elif by_header:
             found[index] = by_header
         elif table.mostly(cells.is_mac, index):

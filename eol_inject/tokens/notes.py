@@ -20,6 +20,9 @@ def notes(layout: Layout, found: Checked, *, images: int | None, strangers: int)
     if found.damaged:
         row, column = found.damaged
         yield phrase("tokens.note_damaged", row=row, column=names[column])
+    if found.bound:
+        columns = ", ".join(f"'{names[at]}'" for at, _ in layout.identifiers)
+        yield phrase("tokens.note_bound", count=found.bound, total=found.count, columns=columns)
     if layout.identifiers and found.bound < found.count:
         yield phrase("tokens.note_unbound", count=found.count - found.bound, total=found.count)
     if images == 0:

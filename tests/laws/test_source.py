@@ -56,6 +56,7 @@ def test_secrets_are_revealed_only_where_their_bytes_are_needed() -> None:
 
 MAY_TOUCH_THE_ENVIRONMENT = {
     "eol_inject/device/esp_lib.py": "pins ESPTOOL_CFGFILE while esptool is imported, then restores",
+    "eol_inject/sim/programmer.py": "is a program of its own, called as a profile's commands say",
 }
 """Module → why settings as arguments are not enough."""
 

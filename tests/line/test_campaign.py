@@ -67,7 +67,7 @@ class Campaign:
     records: list[tuple[Unit, str, CycleRecord]] = field(default_factory=list)
     stuck: list[str] = field(default_factory=list)
     held: dict[str, set[str]] = field(default_factory=dict)
-    """Board → the tokens that its flash held when its unit was done with."""
+    """MAC of a board → the tokens that its flash held when its unit was done with."""
 
     def slot(self, number: int) -> None:
         """Work until no unit is left: each gets a fault by chance, then quiet cycles until done."""
@@ -83,10 +83,10 @@ class Campaign:
     def look(self, unit: Unit) -> None:
         """What its boards hold, then let it go: a thousand units do not fit into memory."""
         manage.start(unit.url)
-        for board in ("first", "other")[: len(manage.status(unit.url).macs)]:
+        for board, mac in zip(("first", "other"), manage.status(unit.url).macs, strict=False):
             flash = manage.peek(unit.url, 0, 1 << 20, board=board)
             held = {token for token in self.line.pool if token.encode() in flash}
-            self.held[f"{unit.mac} ({board})"] = held
+            self.held[mac.replace(":", "")] = held
         manage.stop(unit.url)
 
     def one(self, unit: Unit, slot: str, dice: random.Random) -> None:
@@ -166,7 +166,7 @@ def judge(run: Campaign, tmp_path: Path) -> None:
     passed = {record.unit for _, _, record in run.records if record.outcome is Outcome.PASS}
     assert {stem.split("-")[0] for stem in labels} == {mac.replace(":", "") for mac in passed}
     for stem, code in labels.items():
-        assert code in by_code, f"the label {stem} has no unit"
+        assert by_code.get(code) == stem.split("-")[0], f"the label {stem} is not its unit's"
     with closing(sqlite3.connect(tmp_path / "ledger.db")) as file:
         (twice,) = file.execute(
             "SELECT count(*) FROM (SELECT token FROM assignment WHERE state <> 'available'"

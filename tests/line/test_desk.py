@@ -193,6 +193,19 @@ def test_an_unknown_unit_is_a_usage_error(line: Line) -> None:
     assert (told.code, told.error) == (2, "ledger.unknown_unit")
 
 
+def test_bytes_that_are_no_text_are_a_usage_error(line: Line) -> None:
+    """As a terminal with another encoding hands them over (PEP 383); before a unit is touched."""
+    odd = "L\udcfc"
+    assert line.type("unit", "show", odd).error == "ledger.not_text"
+    assert line.type("report", "units", "--lot", odd).error == "ledger.not_text"
+    unit = line.unit()
+    run = ("run", "--once", "--port", unit.url, "--lot", LOT)
+    told = line.type(*run, "--profile", "esp32c3-blnkopt", "--printer", f"{line.folder}/{odd}")
+    assert (told.code, told.error) == (2, "report.usage")
+    told = line.type(*run, "--profile", line.profile(name=odd), "--printer", str(line.folder))
+    assert (told.code, told.error) == (2, "profile.not_text")
+
+
 def test_report_lists_the_units_of_a_lot(line: Line) -> None:
     """Every unit that has a token of the lot, and none of another lot."""
     line.import_tokens(2, lot="L2")

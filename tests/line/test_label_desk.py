@@ -126,6 +126,23 @@ def test_a_void_label_is_told_by_its_id(line: Line, scan: Scanner) -> None:
     assert line.type("label", "void", "QQQQQQ", "--reason", "r").error == "ledger.unknown_label"
 
 
+def test_a_unit_whose_last_label_was_voided_has_none(line: Line) -> None:
+    """`verify`, `unit show` and the report say so, until another copy was printed."""
+    unit = line.unit()
+    assert line.run(unit).code == 0
+    verify = ("verify", "--profile", PROFILE, "--port", unit.url)
+    shown = ("unit", "show", unit.mac)
+    (copy,) = line.type("label", "show", unit.mac).out["labels"]
+    assert line.type("label", "void", copy["code"], "--reason", "torn").code == 0
+    told = line.type(*verify)
+    assert (told.code, told.error, told.out["label"]) == (4, "verify.label_void", "void")
+    assert line.type(*shown).out["tokens"][0]["label"] == "void"
+    assert line.type("report", "units", "--lot", LOT).out["units"][0]["label"] == "void"
+    assert desk(line, "print", unit).code == 0
+    assert line.type(*verify).out["label"] == "printed"
+    assert line.type("ledger", "check").code == 0
+
+
 @pytest.mark.parametrize(
     ("text", "code"),
     [
@@ -179,7 +196,11 @@ def test_a_sheet_has_every_verified_unit_once_and_closes_by_scan(line: Line, sca
     assert sheet(line).error == "report.output_exists"
     path.rename(path.with_name("first.pdf"))
     scan(f"{own_claim(line, units[1])}\n")
-    assert line.type("label", "scan", "--close").code == 0
+    told = line.type("label", "scan", "--close")
+    (copy,) = told.out["copies"]
+    assert (told.code, told.out["state"], copy["state"]) == (0, "closed", "applied")
+    scan(f"{copy['code']}\n")
+    assert line.type("label", "scan").out["state"] == "closed"
     assert [state(line, unit) for unit in units] == ["verified", "closed", "verified"]
     told = line.run(units[0])
     assert (told.code, told.error, told.unit["state"]) == (4, "label.unknown", "verified")

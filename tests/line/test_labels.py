@@ -417,6 +417,7 @@ def test_a_slot_whose_name_does_not_fit_onto_the_label_is_told_first(
     scan("")
     told = run(line, unit, printer, "--slot", "the third one from the left")
     assert (told.code, told.error) == (2, "label.text_too_long")
+    assert "(slot)" in told.out["units"][0]["error"]["text"]
     scan(f"{claims(line)[0]}\n")
     assert run(line, unit, printer, "--slot", "12").code == 0
     facts = json.loads(labels(line, unit)[0]["facts"])

@@ -7,12 +7,20 @@ those folders. A real one with real boot loaders: ``test_avr.py``.
 import io
 import json
 import re
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from intelhex import IntelHex
 
+from eol_inject import profiles
+from eol_inject.acts.check_profile import check_profile
+from eol_inject.errors import StationError
+from eol_inject.events import Step
+from eol_inject.ledger import Cycle
+from eol_inject.station.attempt import Attempt
 from tests.line.conftest import PRODUCT, RealDesk, Told
 from tests.support import toy_programmer as toy
 
@@ -58,11 +66,13 @@ def profile(
     read: str = 'read = { run = [PY, TOY, "{port}", "read", "flash"], format = "dump" }',
     write: str = 'write = { run = [PY, TOY, "{port}", "write", "flash"], timeout_s = 5 }',
     table: str = "",
+    uid: str = "[0-9A-F]+",
+    label: str = "claim-50x25-203",
 ) -> str:
     """A product with the toy as its programmer."""
     golden(folder)
     who = f"serial = '{serial}'" if serial else ""
-    uid = "" if serial else ", 'uid (?P<uid>[0-9A-F]+)'"
+    told = "" if serial else f", 'uid (?P<uid>{uid})'"
     text = f"""
 schema = 1
 [product]
@@ -81,7 +91,7 @@ file = "golden.hex"
 chip = "toy4k"
 {who}
 identify = {{ run = [PY, TOY, "{{port}}", "identify"], timeout_s = 2,
-  expect = ['signature 0x600D'{uid}] }}
+  expect = ['signature 0x600D'{told}] }}
 says = [
   {{ match = "not responding", means = "no_sync" }},
   {{ match = "0xBAD", means = "wrong_chip" }},
@@ -100,7 +110,7 @@ write = {{ run = [PY, TOY, "{{port}}", "write", "eeprom"] }}
 read = {{ run = [PY, TOY, "{{port}}", "read_bin", "eeprom", "{{address}}", "{{size}}"],
   format = "bin" }}
 [label]
-template = "claim-50x25-203"
+template = "{label}"
 """
     text = re.sub(r"\n  (expect|format|typed)", r" \1", text)
     text = text.replace("PY", json.dumps(sys.executable)).replace("TOY", json.dumps(str(TOY)))
@@ -200,11 +210,18 @@ def test_a_profile_that_cannot_work_is_refused(
 
 
 def test_a_program_that_is_not_there_stops_before_the_unit(desk: RealDesk) -> None:
-    """Named, with what to do, and the station's fault."""
+    """Named, with what to do, and the station's fault; a profile may be checked without it."""
     product = profile(desk.folder, write='write = { run = ["no-such-programmer"] }')
-    told = desk.run(unit_of(desk, "u1"), "SN000001", product)
+    unit = unit_of(desk, "u1")
+    told = desk.run(unit, "SN000001", product)
     assert (told.code, told.error) == (3, "device.programmer_missing")
     assert "no-such-programmer" in told.out["error"]["text"]
+    assert "Install it" in told.out["error"]["hint"]
+    assert not (unit / "asked").exists()
+    assert {row["state"] for row in desk.type("tokens", "status").out["counts"]} == {"available"}
+    checked = check_profile(profiles.load(product))
+    assert [warning for warning in checked.warnings if "'no-such-programmer'" in warning]
+    assert not [warning for warning in checked.warnings if sys.executable in warning]
 
 
 def test_an_eeprom_takes_the_token(desk: RealDesk) -> None:
@@ -228,10 +245,53 @@ def test_a_chip_that_says_who_it_is_needs_no_scan(desk: RealDesk) -> None:
     assert tokens_of(desk, first) != tokens_of(desk, second)
 
 
-def test_a_number_that_looks_like_a_token_names_no_unit(desk: RealDesk) -> None:
+LONG = "0123456789abcdef0123456789ABCDEF"
+GROUPED = "01234567.89ABCDEF.01234567.89ABCDEF"
+
+
+def test_a_chip_with_a_number_of_128_bits_is_made(desk: RealDesk) -> None:
+    """The number has a token's shape: kept and printed in groups, found in either form, and no
+    token in any of them."""
+    product = profile(desk.folder, serial=None, uid="[0-9A-Fa-f]+")
+    unit = unit_of(desk, "u1", uid=LONG)
+    told = desk.run(unit, "", product)
+    assert (told.code, told.error) == (2, "label.text_too_long"), "found out before the write"
+    assert {row["state"] for row in desk.type("tokens", "status").out["counts"]} == {"available"}
+    product = profile(desk.folder, serial=None, uid="[0-9A-Fa-f]+", label="claim-50x25-203-long")
+    told = desk.run(unit, "", product)
+    assert told.code == 0, told
+    assert told.unit["unit"] == GROUPED
+    assert GROUPED in told.unit["label_files"][0]
+    assert LONG.lower() not in json.dumps(told.out).lower()
+    (unit / "uid").write_text(LONG.upper())
+    assert desk.run(unit, "", product).error == "ledger.unit_closed"
+    for which in (LONG, LONG.upper(), f"uid:{LONG}", GROUPED, GROUPED.lower()):
+        found = desk.type("unit", "show", which)
+        assert (found.code, found.out["unit"]) == (0, GROUPED), found
+        scanned = desk.type("unit", "show", "-", scans=f"{which}\n")
+        assert (scanned.code, scanned.out["unit"]) == (0, GROUPED), scanned
+    assert desk.type("verify", "--profile", product, "--port", str(unit)).code == 0
+
+
+def test_a_number_that_is_a_token_of_the_ledger_is_refused(desk: RealDesk) -> None:
+    """A firmware that tells its token where its number belongs: nothing is reserved or shown."""
+    source = desk.folder / "hex.csv"
+    source.write_text(f"Device Token,QR Token\n{LONG},sqr_{'h' * 32}+1\n")
+    told = desk.type("tokens", "import", str(source), "--product", PRODUCT, "--lot", "H")
+    assert told.code == 0, told
+    product = profile(desk.folder, serial=None, uid="[0-9A-Fa-f]+")
+    told = desk.run(unit_of(desk, "u1", uid=LONG), "", product)
+    assert (told.code, told.error) == (1, "device.identity_is_token"), told
+    assert {row["state"] for row in desk.type("tokens", "status").out["counts"]} == {"available"}
+    said = json.dumps(told.out)
+    assert LONG.lower() not in said.lower()
+    assert GROUPED not in said
+
+
+def test_a_number_that_only_looks_like_a_token_names_no_unit(desk: RealDesk) -> None:
     """It is hidden everywhere, so that all such chips would be one unit: refused."""
-    product = profile(desk.folder, serial=None)
-    told = desk.run(unit_of(desk, "u1", uid="0123456789ABCDEF0123456789ABCDEF"), "", product)
+    product = profile(desk.folder, serial=None, uid="[0-9A-Z]+")
+    told = desk.run(unit_of(desk, "u1", uid="G123456789ABCDEF0123456789ABCDEF"), "", product)
     assert (told.code, told.error) == (1, "device.bad_identity"), told
 
 
@@ -333,6 +393,51 @@ def test_what_is_no_serial_number_is_not_taken(desk: RealDesk) -> None:
     assert token not in json.dumps(told.out)
     told = desk.run(unit_of(desk, "u2"), "", product)
     assert (told.code, told.error) == (3, "station.no_serial")
+
+
+@pytest.mark.parametrize(("verb", "at_its_ends"), [("write", 2), ("read", 0)])
+def test_a_slow_program_keeps_the_lease(
+    desk: RealDesk, monkeypatch: pytest.MonkeyPatch, verb: str, at_its_ends: int
+) -> None:
+    """With a lease that is nearly over whenever somebody looks, it is renewed while the program
+    runs: by the database's clock it never ends."""
+    left: list[tuple[Step | None, float, float]] = []
+    renew = Cycle.keep
+
+    def keep(attempt: Attempt) -> None:
+        if attempt.cycle is not None:
+            with closing(sqlite3.connect(desk.folder / "real.db", isolation_level=None)) as file:
+                file.execute("UPDATE lease SET expires = expires - 80")
+                (before,) = file.execute("SELECT expires FROM lease").fetchone()
+                renew(attempt.cycle)
+                (after,) = file.execute("SELECT expires FROM lease").fetchone()
+            left.append((attempt.teller.at, before, after))
+
+    monkeypatch.setattr(Attempt, "keep", keep)
+    unit = unit_of(desk, "u1")
+    (unit / "fault").write_text(f"{verb} slow")
+    assert desk.run(unit, "SN000001", profile(desk.folder)).code == 0
+    seen = [one for one in left if one[0] in {Step.WRITE, Step.READ_BACK}]
+    during = Step.WRITE if verb == "write" else Step.READ_BACK
+    assert sum(step is during for step, _, _ in seen) > at_its_ends
+    assert all(after - before > 60 for _, before, after in seen)
+
+
+def test_a_program_ends_where_the_lease_is_lost(
+    desk: RealDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another station has the unit: ours is not to write any more of it."""
+
+    def keep(attempt: Attempt) -> None:
+        if attempt.teller.at is Step.WRITE and "write" in (unit / "asked").read_text():
+            raise StationError("ledger.lease_lost", slot="1")
+
+    monkeypatch.setattr(Attempt, "keep", keep)
+    unit = unit_of(desk, "u1")
+    (unit / "fault").write_text("write hang")
+    told = desk.run(unit, "SN000001", profile(desk.folder))
+    assert (told.code, told.error) == (3, "ledger.lease_lost"), told
+    assert tokens_of(desk, unit) == set()
 
 
 def test_no_token_is_ever_an_argument(desk: RealDesk) -> None:

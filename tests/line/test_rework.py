@@ -243,7 +243,7 @@ def test_a_revoked_token_recalls_its_unit(line: Line) -> None:
     assert told.code == 0
     assert line.run(unit).error == "ledger.unit_recall"
     told = line.type("verify", "--profile", "esp32c3-blnkopt", "--port", unit.url)
-    assert (told.code, told.error) == (1, "verify.token_not_live")
+    assert (told.code, told.error) == (1, "verify.token_revoked")
     for path in (line.folder / "labels").iterdir():
         path.unlink()
     rework(line, "replace", unit)

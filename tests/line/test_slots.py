@@ -127,7 +127,9 @@ def test_a_station_file_says_what_is_where(line: Line, tmp_path: Path) -> None:
         ("schema = 1\n[[slots]]\nname='1'\nurl='a'\n[[slots]]\nname='1'\nurl='b'\n",
          "station.invalid", "are called 1"),
         ("schema = 1\n[[slots]]\nname='1'\nurl='a'\n[[slots]]\nname='2'\nurl='a'\n",
-         "station.invalid", "in one place"),
+         "station.invalid", "two slots are in one place, a"),
+        ("schema = 1\n[[slots]]\nname='1'\nurl=''\n", "station.invalid", "slots"),
+        ("schema = 1\n[[slots]]\nname='1'\nlocation=''\n", "station.invalid", "slots"),
         ("schema = ", "station.not_toml", ""),
         (None, "station.unreadable", ""),
     ],
@@ -145,15 +147,20 @@ def test_a_bad_station_file_is_refused_with_the_place(
 
 
 @pytest.mark.parametrize(
-    "args",
-    [("--port", "sim://a", "--port", "sim://a"),
-     ("--port", "sim://a", "--slot", "1", "--slot", "2"),
-     (), ("--slot", "1")],
+    ("args", "said"),
+    [(("--port", "sim://a", "--port", "sim://a"), "one port: sim://a"),
+     (("--port", "sim://a", "--slot", "1", "--slot", "2"), "a --slot name of its own"),
+     (("--port", ""), "--port is empty"),
+     ((), "Missing option"), (("--slot", "1"), "Missing option")],
 )  # fmt: skip
-def test_slots_that_make_no_sense_are_a_usage_error(line: Line, args: tuple[str, ...]) -> None:
-    """Two slots on one port, more names than ports, no port at all."""
+def test_slots_that_make_no_sense_are_a_usage_error(
+    line: Line, args: tuple[str, ...], said: str
+) -> None:
+    """Two slots on one port, more names than ports, no port at all; an empty one, as of a variable
+    that is not set, is never the first port that the system lists."""
     told = line.type("run", "--profile", PROFILE, "--lot", LOT, *args)
     assert (told.code, told.error) == (2, "report.usage")
+    assert said in told.out["error"]["text"]
 
 
 def test_slots_share_a_printer_one_label_at_a_time(line: Line, tmp_path: Path) -> None:

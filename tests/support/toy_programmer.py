@@ -26,6 +26,11 @@ def main(unit: Path, verb: str, *rest: str) -> int:
         sys.stderr.write(said)
         time.sleep(60 if what == "hang" else 0)
         return code
+    if what == "slow":
+        time.sleep(0.5)
+    until = time.monotonic() + 60  # whoever told it to wait may have died
+    while what == "wait" and not (unit / "go").exists() and time.monotonic() < until:
+        time.sleep(0.02)
     match verb:
         case "identify":
             uid = (unit / "uid").read_text().strip() if (unit / "uid").exists() else ""

@@ -6,6 +6,7 @@ never kept or shown but for a short masked phrase of an error: it may quote what
 
 import contextlib
 import re
+import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Final, Literal
@@ -13,6 +14,7 @@ from typing import Final, Literal
 from eol_inject.device import ports
 from eol_inject.device.console import listen
 from eol_inject.device.esp_errors import PORT_ERRORS
+from eol_inject.device.identity import IsToken, public_fact
 from eol_inject.device.line import Line
 from eol_inject.device.masking import hide, mask
 from eol_inject.device.programmer import commands, content
@@ -29,10 +31,11 @@ from eol_inject.device.spec import DeviceSpec
 from eol_inject.errors import EolError, StationError, StoppedError, UnitError, UsageError
 from eol_inject.unit import Secret
 
-__all__ = ["MemoryName", "Programmer", "require_programs"]
+__all__ = ["MemoryName", "Programmer", "missing_programs", "require_programs"]
 
 MemoryName = Literal["flash", "eeprom"]
 
+_SIM_PROGRAM: Final = (sys.executable, "-m", "eol_inject.sim.programmer")
 _PULSE_S: Final = 0.1
 _BYTES: Final = re.compile(r"\b(?:0x)?[0-9A-Fa-f]{2}\b")
 """A byte in hex: a programmer names those that differ, and they may be the token's."""
@@ -43,7 +46,10 @@ _WORDS: Final = 320
 
 class Programmer:
     """One cycle's work with the unit on a port. Raises ``StationError`` for the program, the port
-    and the time, ``UnitError`` for the unit."""
+    and the time, ``UnitError`` for the unit.
+
+    ``waiting`` is called again and again while a program runs; what it raises ends the program.
+    """
 
     def __init__(
         self,
@@ -51,11 +57,13 @@ class Programmer:
         device: DeviceSpec,
         spec: ProgrammerSpec,
         *,
+        is_token: IsToken,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         aborted: Callable[[], bool] = lambda: False,
+        waiting: Callable[[], None] = lambda: None,
     ) -> None:
-        if "://" in port:
+        if port and ("://" in port) != spec.simulated:
             raise UsageError("device.programmer_port", port=port)
         self._port = port
         self._device = device
@@ -63,6 +71,8 @@ class Programmer:
         self._clock = clock
         self._sleep = sleep
         self._aborted = aborted
+        self._waiting = waiting
+        self._is_token = is_token
         self._end = clock() + device.deadline_s
         self._lock = PortLock(port)
         self._secrets: tuple[Secret, ...] = ()
@@ -78,10 +88,12 @@ class Programmer:
     def identify(self) -> Mapping[str, str]:
         """What the chip says of itself, by the groups of the profile's patterns.
 
-        From the first time on the port is this one's, until ``close``. Raises
-        ``UnitError("device.other_chip")`` where it is not what the profile requires.
+        From the first time on the port is this one's, until ``close``. Raises ``UnitError``:
+        ``device.other_chip`` where it is not what the profile requires,
+        ``device.identity_is_token``.
         """
-        self._lock.take()
+        if not self._spec.simulated:
+            self._lock.take()
         facts = self._facts(self._spec.identify)
         for name, wanted in self._spec.require.items():
             if facts.get(name) != wanted:
@@ -133,6 +145,7 @@ class Programmer:
                 allowed_s=self._device.deadline_s,
                 clock=self._clock,
                 aborted=self._aborted,
+                waiting=self._waiting,
             )
             try:
                 if self._spec.reset is None:
@@ -209,13 +222,17 @@ class Programmer:
         }
         typed = "".join(f"{line.format_map(values)}\n" for line in command.typed)
         return commands.run(
-            [argument.format_map(values) for argument in command.run],
+            [
+                *(_SIM_PROGRAM if self._spec.simulated else command.run[:1]),
+                *(argument.format_map(values) for argument in command.run[1:]),
+            ],
             given=typed.encode() if given is None else given,
             moves=moves,
-            files=(file.number,) if file else (),
+            files=(*self._lock.numbers, *((file.number,) if file else ())),
             timeout_s=min(command.timeout_s, left),
             clock=self._clock,
             aborted=self._aborted,
+            waiting=self._waiting,
         )
 
     def _judged(self, command: CommandSpec, done: Done) -> dict[str, str]:
@@ -224,7 +241,10 @@ class Programmer:
         if done.code == 0 and all(found):
             groups = [one.groupdict() for one in found if one is not None]
             return {
-                name: mask(text) for row in groups for name, text in row.items() if text is not None
+                name: public_fact(name, text, self._is_token)
+                for row in groups
+                for name, text in row.items()
+                if text is not None
             }
         raise self._why(command, done)
 
@@ -273,12 +293,15 @@ class Programmer:
                 return StationError("device.no_sync", port=self._port)
 
 
-def require_programs(spec: ProgrammerSpec) -> None:
-    """Raise ``StationError("device.programmer_missing")`` unless every program is there."""
+def missing_programs(spec: ProgrammerSpec) -> tuple[str, ...]:
+    """The programs of a profile that this computer does not find, each once."""
     import shutil
 
-    for command in spec.commands:
-        if shutil.which(command.run[0]) is None:
-            raise StationError(
-                "device.programmer_missing", program=command.run[0], why="not found on PATH"
-            )
+    programs = {command.run[0]: None for command in spec.commands if not spec.simulated}
+    return tuple(one for one in programs if shutil.which(one) is None)
+
+
+def require_programs(spec: ProgrammerSpec) -> None:
+    """Raise ``StationError("device.programmer_missing")`` unless every program is there."""
+    for program in missing_programs(spec):
+        raise StationError("device.programmer_missing", program=program, why="not found on PATH")

@@ -13,6 +13,7 @@ from eol_inject.errors import StationError, StoppedError
 
 _LOOK_S: Final = 0.1
 """Between two looks whether somebody wants to stop."""
+_KILL: Final = getattr(signal, "SIGKILL", signal.SIGTERM)
 _END_S: Final = 2.0
 """How long a program may take to end itself before it is killed."""
 
@@ -37,6 +38,7 @@ def run(
     timeout_s: float,
     clock: Callable[[], float],
     aborted: Callable[[], bool],
+    waiting: Callable[[], None],
 ) -> Done:
     """Run it to its end. ``given`` is its standard input; ``files`` are descriptors it inherits.
 
@@ -44,7 +46,8 @@ def run(
 
     It does not hear the terminal's Ctrl-C: the first one lets a unit be finished. Raises
     ``StationError``: ``device.programmer_missing``, ``device.programmer_hung``, and
-    ``StoppedError("device.aborted")``; the program is ended then.
+    ``StoppedError("device.aborted")``, and what ``waiting`` raises, which is called meanwhile; the
+    program is ended then.
     """
     program = arguments[0]
     try:
@@ -70,6 +73,7 @@ def run(
                 break
             except subprocess.TimeoutExpired:
                 sending = None  # communicate goes on with what it was given first
+            waiting()
             if aborted():
                 raise StoppedError("device.aborted")
             if clock() >= end:
@@ -79,6 +83,7 @@ def run(
     except BaseException:
         _end(process)
         raise
+    _signal(process, _KILL)  # what it has started and left behind would keep the port locked
     said = errors if moves else errors + output
     return Done(process.returncode, output, said.decode("utf-8", "replace"))
 
@@ -89,7 +94,7 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
     try:
         process.wait(_END_S)
     except subprocess.TimeoutExpired:
-        _signal(process, getattr(signal, "SIGKILL", signal.SIGTERM))
+        _signal(process, _KILL)
         process.wait(_END_S)
     for pipe in (process.stdin, process.stdout, process.stderr):
         if pipe is not None:

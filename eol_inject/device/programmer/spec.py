@@ -11,11 +11,15 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from eol_inject.device.identity import IDENTITIES
 from eol_inject.device.spec import Pattern
 from eol_inject.specs import Spec
 
 ALWAYS = frozenset({"port", "baud", "chip"})
 """What every command may name in braces."""
+
+SIMULATED = "sim-programmer"
+"""Stands for ``python -m eol_inject.sim.programmer``, whose units are for training ledgers."""
 
 CONTENT = frozenset({"file", "address", "size"})
 """What a command that writes or reads may name as well: the file in memory, the first address (as
@@ -179,6 +183,17 @@ class ProgrammerSpec(Spec):
                 raise ValueError(f"{name} moves no bytes: {{{strange[0]}}} means nothing to it")
         return self
 
+    @model_validator(mode="after")
+    def _simulated_or_real(self) -> Self:
+        if len({command.run[0] == SIMULATED for command in self.commands}) > 1:
+            raise ValueError(f"either every command is {SIMULATED} or none: units are real or not")
+        return self
+
+    @property
+    def simulated(self) -> bool:
+        """Whether its units are made up."""
+        return self.identify.run[0] == SIMULATED
+
     @property
     def commands(self) -> tuple[CommandSpec, ...]:
         """Every command that a run may need."""
@@ -188,7 +203,3 @@ class ProgrammerSpec(Spec):
         )
         found = (self.version, self.identify, self.reset, *(one for row in moving for one in row))
         return tuple(command for command in found if command is not None)
-
-
-IDENTITIES = frozenset({"mac", "serial", "uid"})
-"""Groups of ``identify`` that name a unit."""

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from eol_inject.device import console_line
 from eol_inject.device.spec import AskSpec, ConsoleSpec
-from eol_inject.errors import UnitError
+from eol_inject.errors import StationError
 from eol_inject.sim.console import unescape
 from eol_inject.unit import AuthToken, Secret
 
@@ -50,7 +50,7 @@ def test_a_console_with_quotes_reads_what_was_meant(ssid: str, password: str) ->
 @pytest.mark.parametrize("bad", ["a\nreboot", "a\rb", "a\0b", "\x1b[2J", "\x7f", "a\u2028b"])
 def test_a_line_end_is_another_command(escape: str, bad: str) -> None:
     """In no way of sending, and the value is not repeated."""
-    with pytest.raises(UnitError) as caught:
+    with pytest.raises(StationError) as caught:
         line("set {a}", {"a": Secret(bad)}, escape=escape)
     assert caught.value.code == "device.console_value"
     assert bad not in str(caught.value)
@@ -59,7 +59,7 @@ def test_a_line_end_is_another_command(escape: str, bad: str) -> None:
 @pytest.mark.parametrize("bad", ["two words", "a\\b", 'a"b', "a'b", "a\u00a0b"])
 def test_where_nothing_is_said_only_a_plain_word_goes(bad: str) -> None:
     """Nobody said how that console takes the rest."""
-    with pytest.raises(UnitError, match="cannot be sent"):
+    with pytest.raises(StationError, match="cannot be sent"):
         line("set {a}", {"a": bad})
 
 
@@ -67,9 +67,9 @@ def test_where_nothing_is_said_only_a_plain_word_goes(bad: str) -> None:
 def test_an_empty_value_only_at_the_end(escape: str) -> None:
     """In the middle the next one would take its place: a password for a network's name."""
     values: dict[str, str | Secret] = {"auth": AuthToken(TOKEN), "ssid": "", "pass": Secret("p")}
-    with pytest.raises(UnitError, match="another value follows"):
+    with pytest.raises(StationError, match="another value follows"):
         line("connect {auth} {ssid} {pass}", values, escape=escape)
-    with pytest.raises(UnitError, match="another word follows"):
+    with pytest.raises(StationError, match="another word follows"):
         line("connect {ssid} now", values, escape=escape)
     values["ssid"], values["pass"] = "net", Secret("")
     assert line("connect {auth} {ssid} {pass}", values).rstrip() == f"connect {TOKEN} net"
@@ -79,6 +79,6 @@ def test_a_line_that_the_console_would_cut_is_not_sent() -> None:
     """BlynkConsole.h forgets the first 256 bytes of a longer one: counted as sent, with its end."""
     fits = "ü" * 120
     assert line("set {a}", {"a": fits}, longest=245)
-    with pytest.raises(UnitError) as caught:
+    with pytest.raises(StationError) as caught:
         line("set {a}", {"a": fits}, longest=244)
     assert caught.value.code == "device.console_line"

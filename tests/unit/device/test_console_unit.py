@@ -1,6 +1,7 @@
 """The script on a wire: what counts as an answer, and what does not."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 
@@ -26,6 +27,7 @@ class Port:
         self.came = bytearray(waiting.encode())
         self.sent: list[str] = []
         self.now = 0.0
+        self.waited: list[float] = []
         self.resets: list[bool] = []
 
     @property
@@ -56,7 +58,14 @@ class Port:
 def unit(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[ConsoleUnit, Port]]:
     """A unit whose console answers by a function."""
 
-    def make(replies: Replies, *, waiting: str = "", **more: object) -> tuple[ConsoleUnit, Port]:
+    def make(
+        replies: Replies,
+        *,
+        waiting: str = "",
+        deadline_s: float = 120,
+        waiting_is: Callable[[], None] | None = None,
+        **more: object,
+    ) -> tuple[ConsoleUnit, Port]:
         port = Port(replies, waiting=waiting)
         monkeypatch.setattr(console_unit.ports, "open_port", lambda *_, **__: port)
         table = {
@@ -67,10 +76,12 @@ def unit(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[ConsoleUnit, Po
         }
         made = ConsoleUnit(
             "loop://",
-            DeviceSpec(chip="esp32c3", mode="console"),
+            DeviceSpec(chip="esp32c3", mode="console", deadline_s=deadline_s),
             ConsoleSpec.model_validate(table),
+            is_token=lambda _: False,
             sleep=lambda _: None,
             clock=lambda: port.now,
+            waiting=waiting_is or (lambda: port.waited.append(port.now)),
         )
         return made, port
 
@@ -94,6 +105,36 @@ def test_a_line_that_came_before_answers_nothing(unit: Maker) -> None:
     made.ask(ask("one"), {})
     with pytest.raises(StationError, match="did not answer"):
         made.ask(ask("two"), {})
+
+
+@pytest.mark.parametrize("wait", ["an answer", "its start", "its boot message"])
+def test_whoever_waits_is_told_so_all_the_time(unit: Maker, wait: str) -> None:
+    """A lease is kept through ten silent minutes: no second of them without a sign."""
+    made, port = unit(lambda _: "", deadline_s=1000, ready="listens", ready_timeout_s=100)
+    if wait == "an answer":
+        with pytest.raises(StationError, match="did not answer"):
+            made.ask(AskSpec(name="step", send="go", expect="ok", timeout_s=600), {})
+    elif wait == "its start":
+        with pytest.raises(UnitError, match="console listens"):
+            made.start()
+    else:
+        made.boot(listen_s=600, baud=115200)
+    assert port.now > 90
+    times = [0.0, *port.waited, port.now]
+    assert max(later - earlier for earlier, later in pairwise(times)) < 1
+
+
+def test_what_ends_the_wait_ends_the_question(unit: Maker) -> None:
+    """A lease that is lost: nothing more is sent to a unit that is another station's."""
+
+    def lost() -> None:
+        raise StationError("ledger.lease_lost", slot="1")
+
+    made, port = unit(lambda _: "", waiting_is=lost)
+    with pytest.raises(StationError) as caught:
+        made.ask(ask("token"), {})
+    assert caught.value.code == "ledger.lease_lost"
+    assert port.sent == []
 
 
 def test_a_refusal_that_came_before_refuses_nothing(unit: Maker) -> None:

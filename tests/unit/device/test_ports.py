@@ -67,6 +67,14 @@ def test_a_scheme_that_is_not_ours_is_refused_by_name(url: str) -> None:
     assert "sim" in caught.value.hint
 
 
+@pytest.mark.parametrize("url", ["rfc2217://127.0.0.1", "socket://", "socket://h:x", "socket://:1"])
+def test_a_server_without_a_port_is_told_in_our_words(url: str) -> None:
+    """Where pyserial tells of a comparison that failed."""
+    with pytest.raises(UsageError) as caught:
+        open_port(url, baud=115200)
+    assert (caught.value.code, "host:port" in str(caught.value)) == ("device.bad_url", True)
+
+
 def test_a_handler_that_does_not_load_is_not_called_unknown(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

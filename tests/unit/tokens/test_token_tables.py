@@ -120,6 +120,19 @@ def test_any_header_can_be_mapped_to_an_identifier() -> None:
     assert said.tokens[0].bound == (Identifier("serial", "W-17"),)
 
 
+@pytest.mark.parametrize(("header", "value"), [("Serial Number", "AB000001"), ("Serial", "7")])
+def test_a_column_mapped_to_a_field_names_no_unit(header: str, value: str) -> None:
+    """A number that is only data; without the mapping its header binds the token to one unit."""
+    fields = {"number": FieldSpec(column=header)}
+    data = table((*HEADER, header), one(value))
+    said = opened(data, fields=fields)
+    assert said.tokens[0].bound == (Identifier("serial", value),)
+    assert any(f"by '{header}'" in note for note in said.notes)
+    said = opened(data, fields=fields, mapping={header: "number"})
+    assert (said.tokens[0].bound, said.tokens[0].fields) == ((), {"number": value})
+    assert not any("belong to one unit" in note for note in said.notes)
+
+
 def test_two_columns_of_macs_are_refused_until_one_is_chosen() -> None:
     """Which of them the unit answers with is not in the file."""
     data = table((*HEADER, "left", "right"), one("4A:33:54:68:A9:F1", "4A:33:54:68:A9:F2"))

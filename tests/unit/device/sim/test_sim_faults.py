@@ -15,7 +15,7 @@ from serial.serialutil import SerialException
 from eol_inject.sim import manage
 
 pytestmark = pytest.mark.usefixtures("units")
-MINE, OTHER = "a0:76:4e:12:34:56", "a0:76:4e:12:34:d6"
+MINE, OTHER = "a0:76:4e:12:34:56", "a0:76:4e:92:34:56"
 DATA = bytes(range(256)) * 16 * 16
 """64 KiB: four blocks of the stub where nothing is compressed."""
 
