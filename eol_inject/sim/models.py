@@ -2,6 +2,7 @@
 
 Source: esptool 5.6.0 ``esptool/targets/*.py`` for every address, bit and magic value; ROM banners
 from the chips' own boot logs. Values at reset are those of a common, current module.
+ESP32-E22, H21 and S31 have no public manual yet: they are what esptool says of them, no more.
 """
 
 from dataclasses import dataclass, field
