@@ -245,11 +245,6 @@ class Profile:
         return self.spec.programmer.chip if self.spec.programmer else self.spec.device.chip
 
     @property
-    def has_pace(self) -> bool:
-        """Whether a slot may find a baud rate of its own: esptool's loader takes any."""
-        return self.spec.console is None and self.spec.programmer is None
-
-    @property
     def firmware(self) -> FirmwareSpec:
         """What is flashed. Raises ``UsageError("profile.no_firmware")`` for a console product."""
         if self.spec.firmware is None:

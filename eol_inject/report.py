@@ -101,15 +101,20 @@ def failure_json(failure: Failure) -> dict[str, Any]:
     return {"code": failure.code, "text": failure.text, "hint": failure.hint}
 
 
-def one_line(record: CycleRecord) -> str:
-    """One unit for an eye that has two seconds; a second line says what to do where it failed."""
+def one_line(record: CycleRecord, *, with_slot: bool = False) -> str:
+    """One unit for an eye that has two seconds; a second line says what to do where it failed.
+
+    ``with_slot``: there are several, and hands have to find the right one.
+    """
+    slot = f"{record.slot:<8} " if with_slot else ""
     verdict = "DONE" if _was_done(record) else VERDICTS[record.outcome]
     head = (
-        f"{verdict:<10} {record.unit or '(no identity)':<18} "
+        f"{slot}{verdict:<10} {record.unit or '(no identity)':<18} "
         f"{record.chip or '-':<9} {record.seconds:5.1f} s"
     )
     if record.failure is not None:
-        hint = f"\n           → {record.failure.hint}" if record.failure.hint else ""
+        under = " " * (len(slot) + 11)
+        hint = f"\n{under}→ {record.failure.hint}" if record.failure.hint else ""
         return f"{head}  {record.failure.text} [{record.failure.code}]{hint}"
     label = str(record.label_files[0]) if record.label_files else record.label
     return f"{head}  label …{record.claim_tail}  {label}".rstrip()

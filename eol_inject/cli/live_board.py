@@ -1,5 +1,6 @@
 """The board of slots in a terminal: one large word a slot, and what it waits for."""
 
+import textwrap
 import threading
 import time
 from types import TracebackType
@@ -25,7 +26,14 @@ _COLOURS: Final = {
     Outcome.INTERRUPTED: "black on grey70",
 }
 _WIDTH: Final = 38
+_INSIDE: Final = _WIDTH - 4
 _BAR: Final = 30
+_SHORT_BAR: Final = 14
+_ROOMY: Final = 12
+"""Lines of a slot where the terminal has them: its word is seen from two metres away."""
+_LEAST: Final = 5
+_ABOVE: Final = 7
+"""Lines of a roomy slot that are no sentence: frame, word, unit, bar."""
 _EACH_S: Final = 8
 """Frames a second; events come faster."""
 
@@ -63,16 +71,23 @@ class LiveBoard:
 
     def _render(self) -> Group:
         with self._lock:
-            return picture(self._state, self._title, self._console.width)
+            return picture(self._state, self._title, self._console.size)
 
 
-def picture(state: StationState, title: str, width: int) -> Group:
-    """The board as rich draws it, ``width`` characters wide."""
+def picture(state: StationState, title: str, size: tuple[int, int]) -> Group:
+    """The board as rich draws it, for a terminal of ``size`` columns and lines.
+
+    Every slot is seen, on a small terminal with fewer lines each: rich would cut the last ones off.
+    """
+    width, height = size
     grid = Table.grid(padding=(0, 1))
     in_a_row = max(1, width // (_WIDTH + 2))
     for _ in range(in_a_row):
         grid.add_column(width=_WIDTH)
-    panels = [_panel(slot) for slot in state.slots.values()]
+    room = (height - 3) // -(-len(state.slots) // in_a_row)
+    wanted = max(len(textwrap.wrap(_hands(slot), _INSIDE)) for slot in state.slots.values())
+    lines = max(_LEAST, min(room, max(_ROOMY, _ABOVE + wanted)))
+    panels = [_panel(slot, lines) for slot in state.slots.values()]
     for at in range(0, len(panels), in_a_row):
         grid.add_row(*panels[at : at + in_a_row])
     return Group(Text(f" {title}  {_counts(state)}", style="bold"), grid)
@@ -87,17 +102,16 @@ def _counts(state: StationState) -> str:
     return " · ".join(parts)
 
 
-def _panel(slot: SlotState) -> Panel:
-    style = _COLOURS[slot.outcome] if slot.outcome is not None else "default"
-    inside = _WIDTH - 4
-    word = "\n".join(text.center(inside) for text in ("", _word(slot), ""))
-    lines = [
-        Text(word, style=f"bold {style}"),
-        Text(slot.unit or " "),
-        Text(_bar(slot)),
-        Text(_hands(slot), style="bold" if slot.question else "default"),
-    ]
-    return Panel(Group(*lines), title=f"slot {slot.name}", width=_WIDTH, height=12)
+def _panel(slot: SlotState, height: int) -> Panel:
+    style = f"bold {_COLOURS[slot.outcome] if slot.outcome is not None else 'default'}"
+    hands = Text(_hands(slot), style="bold" if slot.question else "default")
+    if height < _ROOMY:
+        word = Text(_word(slot).center(_INSIDE), style=style)
+        lines = [word, Text(f"{slot.unit or ' ':<18} {_bar(slot, _SHORT_BAR)}"), hands]
+    else:
+        word = Text("\n".join(text.center(_INSIDE) for text in ("", _word(slot), "")), style=style)
+        lines = [word, Text(slot.unit or " "), Text(_bar(slot, _BAR)), hands]
+    return Panel(Group(*lines), title=f"slot {slot.name}", width=_WIDTH, height=height)
 
 
 def _word(slot: SlotState) -> str:
@@ -109,12 +123,12 @@ def _word(slot: SlotState) -> str:
     return slot.step.value.replace("_", " ")
 
 
-def _bar(slot: SlotState) -> str:
+def _bar(slot: SlotState, width: int) -> str:
     """How far the bytes are; how long it took, once it is over."""
     if slot.outcome is not None:
         return f"{slot.seconds:.1f} s"
-    filled = _BAR * slot.done // slot.total if slot.total else 0
-    return "█" * filled + "░" * (_BAR - filled) if slot.total else " "
+    filled = width * slot.done // slot.total if slot.total else 0
+    return "█" * filled + "░" * (width - filled) if slot.total else " "
 
 
 def _hands(slot: SlotState) -> str:

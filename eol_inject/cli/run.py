@@ -135,7 +135,7 @@ def run(
             person=Terminal(ahead, piped=told.scanner == TTY),
             label_later=label_later,
         )
-        sayer = Sayer(quiet=as_json or shown is not None)
+        sayer = Sayer(quiet=as_json or shown is not None, several=len(slots) > 1)
         records = _run(bench, slots, once=once, say=sayer, stdin=ahead or sys.stdin)
     answer = _answer(bench, records, once=once, as_json=as_json, profile=_needed(told.profile, ""))
     if sayer.lost and answer.outcome is Outcome.PASS:
@@ -208,15 +208,18 @@ def _board(slots: "tuple[Slot, ...]", title: str) -> "LiveBoard":
 class Sayer:
     """Each record as one line on standard output, where nothing else shows it (``quiet``)."""
 
-    def __init__(self, *, quiet: bool) -> None:
+    def __init__(self, *, quiet: bool, several: bool) -> None:
         self._quiet = quiet
+        self._several = several
         self.lost = False
         """A line could not be written."""
 
     def __call__(self, record: "CycleRecord") -> None:
         from eol_inject import report
 
-        if not self._quiet and not show(report.one_line(record)):
+        if self._quiet:
+            return
+        if not show(report.one_line(record, with_slot=self._several)):
             self.lost = True
 
 
@@ -234,9 +237,9 @@ def _run(
     presence = bench.profile.spec.presence
     station = Slots(bench, slots, ports=snapshot, told=say)
     if presence.kind == "enter":
-        return _turns(bench, station, slots, units(once=once, stdin=stdin))
+        return _turns(bench, station, slots, units(once=once, stdin=stdin, several=len(slots) > 1))
     with _in_two_steps(bench.stop):
-        return station.attend(presence, bench.way.answers, once=once)
+        return station.attend(presence, bench.way.watch, once=once)
 
 
 def _turns(
@@ -301,13 +304,18 @@ def worst_of(records: "list[CycleRecord]") -> "CycleRecord | None":
     return min(bad, key=lambda record: _WORST_FIRST.index(record.outcome), default=None)
 
 
-def units(*, once: bool, stdin: TextIO | TypedLines) -> Iterator[str]:
+def units(*, once: bool, stdin: TextIO | TypedLines, several: bool = False) -> Iterator[str]:
     """One turn a unit: the first at once, the next ones when somebody says so; and what they said,
-    or scanned."""
+    or scanned.
+
+    What is typed before the verdict was seen says nothing: it is thrown away (line-failures 17).
+    """
+    where = "Next units in the slots?" if several else "Next unit in the slot?"
     yield ""
     while not once:
         if stdin.isatty():
-            tell("Next unit in the slot? Press Enter (Ctrl-C ends the run).")
+            forget_typed(stdin)
+            tell(f"{where} Press Enter (Ctrl-C ends the run).")
         try:
             line = stdin.readline()
         except KeyboardInterrupt:
@@ -319,3 +327,18 @@ def units(*, once: bool, stdin: TextIO | TypedLines) -> Iterator[str]:
             tell(f"{stray} {stray.hint}")
             continue
         yield line.strip()
+
+
+def forget_typed(keyboard: TextIO | TypedLines) -> None:
+    """Throw away what was typed at a terminal and not read yet."""
+    if isinstance(keyboard, TypedLines):
+        keyboard.forget()
+    elif sys.platform == "win32":
+        import msvcrt
+
+        while msvcrt.kbhit():
+            msvcrt.getwch()
+    else:
+        import termios
+
+        termios.tcflush(keyboard, termios.TCIFLUSH)

@@ -58,6 +58,11 @@ class TypedLines:
         self._ended = not line
         return line
 
+    def forget(self) -> None:
+        """Throw away the lines that came and were not asked for; the end is kept."""
+        while not self._ended and not self._lines.empty():
+            self._ended = not self._lines.get()
+
     @property
     def ended(self) -> bool:
         """Whether the end was read."""

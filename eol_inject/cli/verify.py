@@ -118,7 +118,7 @@ def _looker(product: "Profile", scanner: str | None) -> "Callable[[str, Ledger],
         def told(port: str, ledger: "Ledger") -> "UnitVerdict":
             way = open_console_way(product, ledger, aborted=lambda: False)
             ask = _serial_asked(scanner)
-            with way.open(port, spec.device.baud, ask, nobody_waits) as hand:
+            with way.open(port, spec.device.rates, ask, nobody_waits) as hand:
                 return verify_console_unit(hand, ledger, product=spec.product.id)
 
         return told
@@ -149,7 +149,7 @@ def _programmer_looker(
     def read(port: str, ledger: "Ledger") -> "UnitVerdict":
         way = open_programmer_way(product, ledger)
         ask = _serial_asked(scanner)
-        with way.open(port, spec.device.baud, ask, nobody_waits) as hand:
+        with way.open(port, spec.device.rates, ask, nobody_waits) as hand:
             return verify_programmed_unit(hand, ledger, product=spec.product.id)
 
     return read

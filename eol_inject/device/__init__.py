@@ -10,12 +10,21 @@ from collections.abc import Callable, Container, Sequence
 from types import TracebackType
 from typing import Final, Protocol, Self, cast
 
-from eol_inject.device.identity import Identity, Security
+from eol_inject.device.identity import Identity, Rates, Security
 from eol_inject.device.spec import DeviceSpec
 from eol_inject.events import ByteProgress
 from eol_inject.unit import Unit
 
-__all__ = ["DRIVERS", "Device", "Identity", "Security", "open_device"]
+__all__ = [
+    "DRIVERS",
+    "Device",
+    "Identity",
+    "Rates",
+    "Security",
+    "Watch",
+    "open_device",
+    "watch_loader",
+]
 
 
 class Device(Protocol):
@@ -90,6 +99,18 @@ class Device(Protocol):
     ) -> None: ...
 
 
+class Watch(Protocol):
+    """Whether a unit is on one port, asked again and again while nothing else is done there."""
+
+    def look(self) -> bool:
+        """Whether one is there now; what it is, and whether it is good, is not judged."""
+        ...
+
+    def close(self) -> None:
+        """Let the port go; a unit that is there is left running its application."""
+        ...
+
+
 class _Opener(Protocol):
     def __call__(
         self,
@@ -127,3 +148,16 @@ def open_device(
     module, _, name = DRIVERS[driver].partition(":")
     opener = cast("_Opener", getattr(importlib.import_module(module), name))
     return opener(url, spec, sleep=sleep, clock=clock, log=log, aborted=aborted)
+
+
+def watch_loader(
+    url: str,
+    spec: DeviceSpec,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> Watch:
+    """Watch the port ``url`` for a chip; the first look at one resets it, the next ones do not."""
+    from eol_inject.device.esp_watch import EspWatch
+
+    return EspWatch(url, spec, sleep=sleep, clock=clock)

@@ -7,7 +7,7 @@ from typing import Any, Final, Self
 
 from eol_inject.device import esp_flash, esp_guard, ports
 from eol_inject.device.console import listen
-from eol_inject.device.esp_errors import CHIP_ERRORS, PORT_ERRORS, translated
+from eol_inject.device.esp_errors import CHIP_ERRORS, PORT_ERRORS, require_answers, translated
 from eol_inject.device.esp_guard import Facts
 from eol_inject.device.esp_lib import Ear, check_settings, hearing
 from eol_inject.device.esp_link import Link
@@ -35,7 +35,7 @@ def open_esp(
 ) -> "EspDevice":
     """Open the port; nothing is said to the chip yet. Raises as ``ports.open_port`` does."""
     check_settings()
-    port = ports.open_port(url, baud=min(spec.first_baud, spec.baud))
+    port = ports.open_port(url, baud=spec.rates.sync)
     line = Line(
         port,
         deadline=clock() + spec.deadline_s,
@@ -103,8 +103,22 @@ class EspDevice:
             flash_size=self._link.flash_size,
             security=facts.security,
             baud=self._link.pace,
+            first_baud=self._link.first,
             notes=tuple(self._notes),
         )
+
+    @translated
+    def greet(self, *, within_s: float) -> bool:
+        """Whether a chip answers in its loader; one that is not there yet is brought by a reset.
+
+        Raises as ``identify`` does.
+        """
+        self._line.allow(within_s)
+        with hearing(Ear(self._note)):
+            if self._link.live:
+                return self._link.greet()
+            self._link.rom()
+            return True
 
     @translated
     def read(self, address: int, size: int, progress: ByteProgress | None = None) -> bytes:
@@ -225,6 +239,9 @@ class EspDevice:
                     yield
                 except UnitError:
                     esp_guard.require_same(esp, unit)
+                    raise
+                except CHIP_ERRORS as error:
+                    require_answers(esp, error)
                     raise
                 esp_guard.require_same(esp, unit)
             whole = True

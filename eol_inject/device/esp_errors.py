@@ -10,11 +10,11 @@ import struct
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Concatenate, Final, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
 
 import serial
 
-from eol_inject.device.esp_lib import FatalError, ReadingsDifferError
+from eol_inject.device.esp_lib import FatalError, FellSilentError, ReadingsDifferError, answers
 from eol_inject.device.masking import mask
 from eol_inject.errors import EolError, StationError, UnitError, UsageError
 
@@ -56,7 +56,7 @@ TABLE: Final = (
     Row("Guru Meditation Error detected", StationError, "device.chip_crashed"),
     # wire
     Row("No serial data received", StationError, "device.no_answer"),
-    Row("No more data to read", StationError, "device.no_answer"),
+    Row("No more data to read", StationError, "device.garbled"),
     Row("Serial data stream stopped", StationError, "device.garbled"),
     Row("Packet content transfer stopped", StationError, "device.garbled"),
     Row("Invalid head of packet", StationError, "device.garbled"),
@@ -106,6 +106,8 @@ def translate(error: BaseException, *, port: str) -> EolError:
         return StationError("device.port_lost", port=port)
     if isinstance(error, (*DECODING, ReadingsDifferError)):
         return StationError("device.garbled", port=port)
+    if isinstance(error, FellSilentError):
+        return StationError("device.no_answer", port=port)
     message = str(error)
     for row in TABLE:
         if row.piece in message:
@@ -123,6 +125,16 @@ _PACE: Final = frozenset(
 def slower_may_help(error: BaseException) -> bool:
     """Whether ``error`` looks like bytes damaged on the way, or a rate that the port cannot do."""
     return translate(error, port="").code in _PACE
+
+
+def require_answers(esp: Any, error: Exception) -> None:
+    """Raise ``FellSilentError`` where ``error`` looks like damage, and the chip is gone.
+
+    esptool says noise also where an answer breaks off or the chip restarts in its middle; a byte
+    lost on the way and a chip that died look alike, until the chip is asked.
+    """
+    if translate(error, port="").code == "device.garbled" and not answers(esp):
+        raise FellSilentError
 
 
 def _harmless(message: str) -> str:

@@ -50,8 +50,10 @@ __all__ = [
     "CHIP_DEFS",
     "Ear",
     "FatalError",
+    "FellSilentError",
     "ReadingsDifferError",
     "agreed",
+    "answers",
     "change_baud",
     "check_settings",
     "cmds",
@@ -68,6 +70,37 @@ __all__ = [
 
 class ReadingsDifferError(FatalError):  # type: ignore[misc]  # esptool has no type information
     """Two readings of one value disagree: damaged on the way."""
+
+
+class FellSilentError(FatalError):  # type: ignore[misc]  # esptool has no type information
+    """What looked like damage was the last that came: the chip answers nothing any more."""
+
+
+def answers(esp: Any) -> bool:
+    """Whether the loader still answers a sync; without a reset, which would bring back the dead.
+
+    More than once: a stub that streams flash takes the first one for an acknowledgement that is
+    wrong, and stops. A bad line gets more tries than a silent one; a chip that started its
+    application instead is heard as well, and answers none.
+    """
+    silences = 0
+    for _ in range(_SYNC_TRIES):
+        try:
+            esp.flush_input()
+            esp.command(esp.ESP_CMDS["SYNC"], _SYNC, timeout=_PROBE_S)
+        except (FatalError, struct.error) as error:
+            silences += _NOTHING in str(error)
+        else:
+            return True
+        if silences == _SILENT_TRIES:
+            break
+    return False
+
+
+_SYNC: Final = b"\x07\x07\x12\x20" + b"\x55" * 32
+_SYNC_TRIES: Final = 10
+_SILENT_TRIES: Final = 3
+_NOTHING: Final = "No serial data received"
 
 
 def agreed(read: Callable[[], Reading]) -> Reading:

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 from eol_inject import chips
-from eol_inject.device.esp_errors import CHIP_ERRORS, slower_may_help
+from eol_inject.device.esp_errors import CHIP_ERRORS, require_answers, slower_may_help
 from eol_inject.device.esp_guard import Facts, read_facts, require_same
 from eol_inject.device.esp_lib import (
+    answers,
     change_baud,
     cmds,
     connect,
@@ -33,6 +34,10 @@ _FAST_ATTEMPTS: Final = 2
 
 NOT_STARTED: Final = "Failed to start stub flasher"
 """How esptool says that all of the stub was taken, and then nothing came of it."""
+
+NOT_SHIPPED: Final = "Flasher stub data is missing"
+"""How esptool says that it brings no stub for this chip: a new one, or a distribution's package
+without them. Nothing has been sent by then."""
 
 Answer = TypeVar("Answer")
 
@@ -60,7 +65,8 @@ class Link:
         self._with_flash = False
         self._use_stub = True
         self._stub_failed = False
-        self._first = min(spec.first_baud, spec.baud) if paced else SAFE_BAUD
+        self._paced = paced
+        self._first = spec.rates.sync if paced else SAFE_BAUD
         """Rate of the next sync: no faster than what the profile trusts the wire with."""
         self._bauds = _ladder(spec) if paced else (SAFE_BAUD,)
         self.facts: Facts | None = None
@@ -76,6 +82,11 @@ class Link:
         """Whether a loader answers."""
         return self._esp is not None
 
+    @property
+    def first(self) -> int:
+        """Rate of the next sync; 0 where the port cannot change its own."""
+        return self._first if self._paced else 0
+
     def drop(self) -> None:
         """Forget the connection: the next use begins with a reset."""
         self._esp = None
@@ -89,14 +100,18 @@ class Link:
             self._esp = self._sync()
         try:
             return self._told()
-        except CHIP_ERRORS:
+        except CHIP_ERRORS as error:
             if not fresh or self._line.baudrate <= SAFE_BAUD:
+                require_answers(self._esp, error)
                 raise
-            self._note(f"garbled at {self._line.baudrate} baud, tried {SAFE_BAUD}")
+            self._note(f"trouble at {self._line.baudrate} baud, tried {SAFE_BAUD}")
         self.drop()
         self._first = SAFE_BAUD
-        self._esp = self._sync()
-        return self._told()
+        return self.rom()
+
+    def greet(self) -> bool:
+        """Whether the loader that answered before still does; resets nothing."""
+        return answers(self._esp)
 
     def _told(self) -> Facts:
         """What the chip says, the first time; after that, whether it is still the same."""
@@ -119,9 +134,7 @@ class Link:
             try:
                 self._speed_up()
             except CHIP_ERRORS as error:
-                self.drop()
-                if not self._slower(error):
-                    raise
+                self._give_way(error)
         return self._esp
 
     def steadily(self, ask: Callable[[Any], Answer]) -> Answer:
@@ -131,9 +144,7 @@ class Link:
             try:
                 return ask(esp)
             except CHIP_ERRORS as error:
-                self.drop()
-                if not self._slower(error):
-                    raise
+                self._give_way(error)
 
     def restart(self) -> None:
         """Pulse the reset line, so that the application starts; proved by what it says."""
@@ -188,6 +199,10 @@ class Link:
                 self._note("this chip takes no stub, used the ROM loader")
             return
         except CHIP_ERRORS as error:
+            if NOT_SHIPPED in str(error) and self._spec.chip != "esp8266":
+                self._use_stub = False
+                self._note("esptool brings no stub for this chip, used the ROM loader")
+                return
             rate, arrived = self._line.baudrate, NOT_STARTED in str(error)
             self.drop()
             self._first = SAFE_BAUD
@@ -230,6 +245,14 @@ class Link:
         if wanted is not None and size != wanted:
             raise UnitError("device.wrong_flash_size", expected=wanted, found=size)
         return size
+
+    def _give_way(self, error: Exception) -> None:
+        """Let the connection go, to begin anew at a slower pace; raises where there is none."""
+        esp = self._esp
+        self.drop()
+        if not self._slower(error):
+            require_answers(esp, error)
+            raise error
 
     def _slower(self, error: BaseException) -> bool:
         """One step down the ladder, recorded; False at its end, or where pace is not to blame."""

@@ -71,6 +71,16 @@ class Security:
 
 
 @dataclass(frozen=True, slots=True)
+class Rates:
+    """Baud rates of a session."""
+
+    sync: int
+    """Of the first word to the ROM loader; where that fails, 115200 is tried."""
+    transfer: int
+    """Of everything behind it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Identity:
     """One reading of a unit's identity."""
 
@@ -86,6 +96,14 @@ class Identity:
     """Baud rate that transfers have, after any stepping down."""
     notes: tuple[str, ...] = ()
     """Public phrases about what did not go as planned: a slower baud rate, the ROM loader."""
+    first_baud: int = 0
+    """Baud rate of the next sync, after any fallback; 0 where the port's rate is not ours to set.
+    """
+
+    @property
+    def rates(self) -> Rates | None:
+        """What this port was found to bear; None where nothing was found out."""
+        return Rates(self.first_baud, self.baud) if self.first_baud else None
 
 
 def public_fact(name: str, text: str, is_token: IsToken) -> str:

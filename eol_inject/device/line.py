@@ -63,6 +63,11 @@ class Line:
             raise StationError("device.deadline", seconds=f"{self._allowed_s:g}")
         return left
 
+    def allow(self, seconds: float) -> None:
+        """A deadline anew, from now on."""
+        self._deadline = self._clock() + seconds
+        self._allowed_s = seconds
+
     @property
     def timeout(self) -> float | None:
         """Seconds a read may wait, as esptool set them."""

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from eol_inject import chips
 from eol_inject.device.console_presets import PRESETS
-from eol_inject.device.identity import SecurityChoice
+from eol_inject.device.identity import Rates, SecurityChoice
 from eol_inject.specs import Spec
 
 
@@ -42,6 +42,11 @@ class DeviceSpec(Spec):
     )
     attempts: int = Field(3, ge=1, le=10, description="Sync attempts, each with another reset")
     deadline_s: float = Field(120.0, gt=0, description="Seconds after which a cycle is given up")
+
+    @property
+    def rates(self) -> Rates:
+        """What a session begins with: no sync is faster than what the wire is trusted with."""
+        return Rates(min(self.first_baud, self.baud), self.baud)
 
     @field_validator("chip")
     @classmethod
@@ -78,8 +83,8 @@ class PresenceSpec(Spec):
     kind: Literal["enter", "usb", "cts", "dsr", "dcd", "poll", "scan"] = Field(
         "enter",
         description="enter: somebody says so; usb: its port is there; cts, dsr, dcd: a switch of "
-        "the fixture on that line; poll: it answers its boot loader; scan: the slot's name is "
-        "scanned, or anything where there is one slot",
+        "the fixture on that line; poll: it answers its boot loader, where it waits to be taken "
+        "out; scan: the slot's name is scanned, or anything where there is one slot",
     )
     debounce_s: float = Field(0.3, ge=0, le=10, description="Steady for so long before it counts")
     every_s: float = Field(0.2, gt=0, le=10, description="Seconds between two looks")

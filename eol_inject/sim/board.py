@@ -19,6 +19,7 @@ class Board:
         *,
         secure_boot: bool = False,
         flash_encryption: bool = False,
+        release: bool = False,
         secure_download: bool = False,
         bad_sector: Callable[[int], bool] = lambda _sector: False,
         baud: Callable[[], int] = lambda: 115200,
@@ -38,6 +39,7 @@ class Board:
             flash_size,
             secure_boot=secure_boot,
             flash_encryption=flash_encryption,
+            release=release,
             baud=baud,
         )
         self.registers = self._new_registers()

@@ -2,8 +2,9 @@
 
 ``fault=NAME[@WHERE[:BYTES]][=VALUE][,xN][,back=S][,above=BAUD]``, for example
 ``unplug@write:4096,x1,back=0.5``. BYTES counts payload handled in that phase since the last reset
-(for ``write``: bytes that reached the flash). A swap at ``identify`` waits for the first command
-behind the MAC; every other fault happens in the middle of its phase.
+(for ``write``: bytes that reached the flash; for ``mute``: bytes that the unit sent). A swap at
+``identify`` waits for the first command behind the MAC; every other fault happens in the middle of
+its phase.
 """
 
 import random
@@ -33,6 +34,8 @@ class Act(StrEnum):
     """How a fault takes effect."""
 
     HANG = "hang"
+    MUTE = "mute"
+    """Breaks off what the unit sends."""
     UNPLUG = "unplug"
     SWAP = "swap"
     SWAP_UNPLUG = "swap_unplug"
@@ -79,6 +82,8 @@ FAULTS: Final[dict[str, Row]] = {
             phases=_NONE),
         Row("busy", Act.GATE, "another program holds the port", phases=_NONE),
         Row("hang", Act.HANG, "answers nothing more until the next reset", Phase.WRITE, _ANY),
+        Row("mute", Act.MUTE, "stops in the middle of an answer, silent until the next reset",
+            Phase.READ, _ANY),
         Row("unplug", Act.UNPLUG, "the port goes away", Phase.WRITE, _ANY),
         Row("swap", Act.SWAP, "from then on another unit answers, without a gap", Phase.WRITE,
             _ANY),
@@ -111,7 +116,7 @@ class Fault:
     back_s: float | None = None
     """Unplugged: plugged in again after so many seconds; None = by hand."""
     above: int = 0
-    """Only at baud rates above this."""
+    """Only at this baud rate and faster ones."""
 
 
 def parse(text: str) -> Fault:
@@ -153,7 +158,9 @@ def _but(fault: Fault, modifier: str) -> Fault:
 
 
 def _counted(fault: Fault) -> Fault:
-    """Turn a VALUE that counts occurrences into ``times``."""
+    """Turn a VALUE that counts occurrences into ``times``; no answer breaks off before it began."""
+    if fault.row.act is Act.MUTE:
+        return replace(fault, after=max(fault.after, 1))
     counts = fault.row.name in {"flaky_reset", "stub_fail", "drop"}
     if counts and fault.value is not None and fault.value >= 1 and fault.times is None:
         return replace(fault, times=1 if fault.row.name == "drop" else int(fault.value))
@@ -170,6 +177,7 @@ class FaultBox:
         self._chance = random.Random(seed)  # noqa: S311  # noise that repeats itself, never a secret
         self._left: list[tuple[Fault, list[int | None]]] = []
         self._counts: dict[Phase, int] = {}
+        self._sent: dict[Phase, int] = {}
         self._spent: set[int] = set()
         self.fired: dict[str, int] = {}
         """How often each kind has happened, for reports."""
@@ -183,6 +191,7 @@ class FaultBox:
     def new_session(self) -> None:
         """A reset: the phases count from zero again."""
         self._counts.clear()
+        self._sent.clear()
         self._spent.clear()
 
     def gate(self, name: str, baud: int = 0) -> Fault | None:
@@ -205,11 +214,20 @@ class FaultBox:
 
         Gives the fault and how many of these bytes still go well.
         """
-        done = self._counts.get(phase, 0)
-        self._counts[phase] = done + size
+        return self._crossed(_EVENTS, self._counts, phase, size, baud)
+
+    def breaking_off(self, phase: Phase, size: int, baud: int) -> tuple[Fault, int] | None:
+        """Whether an answer of ``size`` bytes breaks off; as ``crossing``, for what is sent."""
+        return self._crossed(_BREAKS, self._sent, phase, size, baud)
+
+    def _crossed(
+        self, acts: frozenset[Act], counts: dict[Phase, int], phase: Phase, size: int, baud: int
+    ) -> tuple[Fault, int] | None:
+        done = counts.get(phase, 0)
+        counts[phase] = done + size
         for number, (fault, left) in enumerate(self._left):
             if (
-                fault.row.act in _EVENTS
+                fault.row.act in acts
                 and fault.phase is phase
                 and left[0] != 0
                 and number not in self._spent
@@ -250,7 +268,7 @@ class FaultBox:
         if fault.row.name == "drop" and value >= 1:
             if len(data) <= value:
                 return data
-            at = self._chance.randrange(len(data) - int(value))
+            at = self._chance.randrange(len(data) - int(value) + 1)
             return data[:at] + data[at + int(value) :]
         hits = [at for at in range(len(data)) if self._chance.random() < value]
         if not hits:
@@ -272,3 +290,4 @@ class FaultBox:
 _EVENTS: Final = frozenset(
     {Act.HANG, Act.UNPLUG, Act.SWAP, Act.SWAP_UNPLUG, Act.BROWNOUT, Act.POWER_CUT}
 )
+_BREAKS: Final = frozenset({Act.MUTE})

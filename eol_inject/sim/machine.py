@@ -17,6 +17,7 @@ from eol_inject.sim.console import Console
 from eol_inject.sim.faults import Act, Fault, FaultBox, Phase
 from eol_inject.sim.loader import Loader
 from eol_inject.sim.models import MODELS, Model
+from eol_inject.sim.stay import Struck
 from eol_inject.sim.timing import (
     BOOT_LOOP_S,
     POWER_BACK_S,
@@ -70,6 +71,8 @@ class Config:
     images: tuple[tuple[int, bytes], ...] = ()
     secure_boot: bool = False
     flash_encryption: bool = False
+    release: bool = False
+    """With flash encryption: its loader encrypts nothing any more."""
     secure_download: bool = False
     boot_held: bool = False
     """Somebody holds BOOT: every reset ends in the loader."""
@@ -148,6 +151,7 @@ class Machine:
             config.flash_size,
             secure_boot=config.secure_boot,
             flash_encryption=config.flash_encryption,
+            release=config.release,
             secure_download=config.secure_download,
             bad_sector=self.faults.bad_sector,
             baud=lambda: self.baud,
@@ -255,8 +259,18 @@ class Machine:
         console.receive(data)
 
     def send(self, data: bytes, at: float) -> None:
-        """Bytes from the chip, not before ``at``, at the chip's rate."""
+        """Bytes from the chip, not before ``at``, at the chip's rate.
+
+        Raises ``Struck`` where a fault breaks them off: what came before it is still on its way.
+        """
         phase = self._loader.phase if self._loader else None
+        hit = self.faults.breaking_off(phase, len(data), self.baud) if phase else None
+        if hit is not None:
+            self._put(data[: hit[1]], phase, at)
+            raise Struck(hit[0])
+        self._put(data, phase, at)
+
+    def _put(self, data: bytes, phase: Phase | None, at: float) -> None:
         takes_s = 10 * len(data) / self.baud  # whatever the other side makes of it
         if self.mode is Mode.LOADER:
             data = self.faults.noise(phase, data, self.baud)
@@ -411,8 +425,9 @@ class Machine:
     def strike(self, fault: Fault) -> None:
         """Let ``fault`` happen now."""
         act = fault.row.act
-        if act is Act.HANG:
-            self._era += 1
+        if act in (Act.HANG, Act.MUTE):
+            if act is Act.HANG:
+                self._era += 1
             self.mode = Mode.HUNG
             self._loader = None
         elif act is Act.UNPLUG:

@@ -2,6 +2,7 @@
 
 Source: esptool 5.6.0 ``esptool/targets/*.py`` for every address, bit and magic value; ROM banners
 from the chips' own boot logs. Values at reset are those of a common, current module.
+ESP32-E22, H21 and S31 have no public manual yet: they are what esptool says of them, no more.
 """
 
 from dataclasses import dataclass, field
@@ -17,7 +18,8 @@ _XTS_128: Final = 4
 
 WITH_USB_JTAG: Final = frozenset(
     {
-        "esp32c3", "esp32c5", "esp32c6", "esp32c61", "esp32h2", "esp32h4", "esp32p4", "esp32s3",
+        "esp32c3", "esp32c5", "esp32c6", "esp32c61", "esp32h2", "esp32h21", "esp32h4", "esp32p4",
+        "esp32s3", "esp32s31",
     }
 )  # fmt: skip
 """Chips with a USB-Serial/JTAG of their own (their technical reference manuals)."""
@@ -60,6 +62,8 @@ class Model:
     """Efuse register and mask that say secure boot."""
     flash_encryption: tuple[tuple[int, int], ...] = ()
     """Efuse registers and bits: one odd bit of the crypt counter, and that there is a key."""
+    release: tuple[int, int] | None = None
+    """Efuse register and bit that say the loader encrypts nothing any more."""
     clock_divider: int = 0x60000014
     """UART divider register."""
     crystal_hz: int = 40_000_000
@@ -95,6 +99,7 @@ def _riscv(
     words: MappingProxyType[int, int],
     secure_boot: tuple[int, int],
     flash_encryption: tuple[tuple[int, int], ...],
+    release: int = 1 << 20,
     mac: int = 0x44,
     build: str = "",
     crystal_hz: int = 40_000_000,
@@ -113,6 +118,7 @@ def _riscv(
         words=MappingProxyType({efuse + offset: value for offset, value in words.items()}),
         secure_boot=(efuse + secure_boot[0], secure_boot[1]),
         flash_encryption=tuple((efuse + offset, bits) for offset, bits in flash_encryption),
+        release=(efuse + 0x30, release) if flash_encryption else None,
         crystal_hz=crystal_hz,
         clock_divider=clock_divider,
     )
@@ -162,6 +168,7 @@ MODELS: Final[dict[str, Model]] = {
             flash_encryption=(
                 (0x3FF5A000, 1 << 20 | 1 << 19 | 1 << 16),  # counter; config and key unreadable
             ),
+            release=(0x3FF5A018, 1 << 7),
             clock_divider=0x3FF40014,
             has_download_lock=False,
         ),
@@ -178,6 +185,7 @@ MODELS: Final[dict[str, Model]] = {
             security_bytes=12,
             secure_boot=(0x3F41A038, 1 << 20),
             flash_encryption=((0x3F41A034, 1 << 18 | _XTS_128 << 24),),
+            release=(0x3F41A030, 1 << 19),
             clock_divider=0x3F400014,
         ),
         Model(
@@ -192,6 +200,7 @@ MODELS: Final[dict[str, Model]] = {
             words=_words(x60007050=2 << 18),  # v0.2
             secure_boot=(0x60007038, 1 << 20),
             flash_encryption=((0x60007034, 1 << 18 | _XTS_128 << 24),),
+            release=(0x60007030, 1 << 20),
             stub_by_read_pointer=0x3FCEF688,
         ),
         _riscv(
@@ -202,6 +211,7 @@ MODELS: Final[dict[str, Model]] = {
             words=MappingProxyType({0x44: (1 << 20) | (1 << 16)}),  # v1.1
             secure_boot=(0x30, 1 << 21),
             flash_encryption=((0x30, 1 << 7), (0x60, 1)),
+            release=1 << 6,
             mac=0x40,
         ),
         _riscv(
@@ -240,6 +250,7 @@ MODELS: Final[dict[str, Model]] = {
             words=_block1(w2=1 << 4),  # v1.0
             secure_boot=(0x34, 1 << 26),
             flash_encryption=((0x30, 1 << 23), (0x34, _XTS_128)),
+            release=1 << 14,
         ),
         _riscv(
             "esp32h2",
@@ -252,6 +263,16 @@ MODELS: Final[dict[str, Model]] = {
             crystal_hz=32_000_000,
         ),
         _riscv(
+            "esp32h21",
+            0,
+            0x600B4000,
+            spi=0x60003000,
+            words=_block1(w5=1 << 4),  # v0.1
+            secure_boot=(0x38, 1 << 20),
+            flash_encryption=((0x34, 1 << 18 | _XTS_128 << 24),),
+            crystal_hz=32_000_000,
+        ),
+        _riscv(
             "esp32h4",
             0x0000001C,
             0x600B1800,
@@ -259,6 +280,7 @@ MODELS: Final[dict[str, Model]] = {
             words=MappingProxyType({}),
             secure_boot=(0x38, 1 << 5),
             flash_encryption=((0x30, 1 << 23), (0x34, _XTS_128)),
+            release=1 << 14,
             crystal_hz=32_000_000,
             clock_divider=0x60012014,
         ),
@@ -270,6 +292,26 @@ MODELS: Final[dict[str, Model]] = {
             words=_block1(w2=1 << 4),  # v1.0
             secure_boot=(0x38, 1 << 20),
             flash_encryption=((0x34, 1 << 18 | _XTS_128 << 24),),
+        ),
+        _riscv(
+            "esp32s31",
+            0,
+            0x20715000,
+            spi=0x20501000,
+            words=MappingProxyType({0x5C: 1 << 18}),  # v0.1
+            secure_boot=(0x3C, 1 << 2),
+            flash_encryption=((0x34, 1 << 21), (0x38, _XTS_128)),
+            mac=0x50,
+        ),
+        _riscv(
+            "esp32e22",
+            0,
+            0xC4008000,
+            spi=0xC3003000,
+            words=MappingProxyType({}),
+            secure_boot=(0x38, 1 << 20),
+            flash_encryption=(),  # esptool 5.6.0 knows no place for it yet
+            clock_divider=0xC3102014,
         ),
     )
 }

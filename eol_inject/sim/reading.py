@@ -21,8 +21,6 @@ class _Stream:
     address: int
     size: int
     block: int
-    window: int
-    """Bytes that may be on the way unacknowledged."""
     sent: int = 0
     acked: int = 0
 
@@ -50,30 +48,43 @@ class Reader:
         return Answer(body=self._stay.board.flash.read(address, size).ljust(_ROM_BLOCK, b"\0"))
 
     def stream(self, data: bytes, _check: int) -> Answer:
-        """READ_FLASH: the data follow the reply."""
-        address, size, block, blocks = unpack("<IIII", data)
-        self._stream = _Stream(address, size, block, blocks * block)
+        """READ_FLASH: the data follow the reply.
+
+        One block at a time, whatever the host asks for: both stubs do so (esp-flasher-stub,
+        ``s_read_flash_post_process``).
+        """
+        address, size, block, _blocks = unpack("<IIII", data)
+        self._stream = _Stream(address, size, block)
         return Answer(then=self._go_on)
 
     def acknowledge(self, packet: bytes) -> None:
-        """How many bytes the host has so far."""
-        if self._stream is not None and len(packet) == _ACKNOWLEDGEMENT:
-            self._stream.acked = int.from_bytes(packet, "little")
-            self._go_on()
+        """How many bytes the host has so far; what cannot say so ends the stream."""
+        stream = self._stream
+        if stream is None:
+            return
+        if len(packet) != _ACKNOWLEDGEMENT:
+            self._end(stream)
+            return
+        stream.acked = int.from_bytes(packet, "little")
+        self._go_on()
 
     def _go_on(self) -> None:
         stream = self._stream
         if stream is None:
             return
-        while stream.sent < stream.size and stream.sent - stream.acked < stream.window:
+        while stream.sent < stream.size and stream.sent <= stream.acked:
             size = min(stream.block, stream.size - stream.sent)
             at = stream.address + stream.sent
             stream.sent += size
             self._send_block(at, size)
         if stream.acked >= stream.size:
-            self._stream = None
-            digest = _md5(self._stay.board.flash.read(stream.address, stream.size))
-            self._stay.host.send(slip.encode(digest), self._stay.start)
+            self._end(stream)
+
+    def _end(self, stream: _Stream) -> None:
+        """The digest of what was sent."""
+        self._stream = None
+        digest = _md5(self._stay.board.flash.read(stream.address, stream.sent))
+        self._stay.host.send(slip.encode(digest), self._stay.start)
 
     def _send_block(self, address: int, size: int) -> None:
         frame = slip.encode(self._stay.board.flash.read(address, size))

@@ -30,6 +30,7 @@ class Registers:
         *,
         secure_boot: bool,
         flash_encryption: bool,
+        release: bool,
         baud: Callable[[], int],
     ) -> None:
         self._model = model
@@ -46,6 +47,8 @@ class Registers:
         burned = (*model.flash_encryption,) if flash_encryption else ()
         if secure_boot and model.secure_boot:
             burned += (model.secure_boot,)
+        if release and model.release:
+            burned += (model.release,)
         for register, bits in burned:
             self._words[register] = self._words.get(register, 0) | bits
         self.attached = False

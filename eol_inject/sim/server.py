@@ -294,6 +294,7 @@ def _config(birth: dict[str, Any]) -> Config:
         images=tuple((address, Path(path).read_bytes()) for path, address in birth["images"]),
         secure_boot=birth["secure_boot"],
         flash_encryption=birth["flash_encryption"],
+        release=birth["release"],
         secure_download=birth["secure_download"],
         boot_held=birth["boot"],
         seed=birth["seed"],

@@ -1,9 +1,9 @@
 """``sim://CHIP?…``: one unit as a URL.
 
-Options: ``mac id dir flash image secure_boot flash_encryption secure_download boot seed timing
-leak idle fault console echo cloud usb``. The unit is named by ``id``, else by chip and MAC: every
-URL that names it meets the same flash. ``fault`` and ``image`` may be repeated. ``usb=1``: it hangs
-on the chip's own USB, not on a UART bridge.
+Options: ``mac id dir flash image secure_boot flash_encryption release secure_download boot seed
+timing leak idle fault console echo cloud usb``. The unit is named by ``id``, else by chip and MAC:
+every URL that names it meets the same flash. ``fault`` and ``image`` may be repeated. ``usb=1``: it
+hangs on the chip's own USB, not on a UART bridge.
 """
 
 import re
@@ -28,7 +28,7 @@ _ESPRESSIF: Final = bytes.fromhex("a0764e5100")
 _ESP8266_NUMBER: Final = 66
 _OPTIONS: Final = frozenset(
     {
-        "mac", "id", "dir", "flash", "image", "secure_boot", "flash_encryption",
+        "mac", "id", "dir", "flash", "image", "secure_boot", "flash_encryption", "release",
         "secure_download", "boot", "seed", "timing", "leak", "idle", "fault", "console", "echo",
         "cloud", "usb",
     }
@@ -38,6 +38,7 @@ _BORN: Final = (
     "flash",
     "secure_boot",
     "flash_encryption",
+    "release",
     "secure_download",
     "boot",
     "seed",
@@ -62,6 +63,8 @@ class SimUrl:
     images: tuple[tuple[Path, int], ...]
     secure_boot: bool
     flash_encryption: bool
+    release: bool
+    """Burned for good: the loader encrypts nothing any more."""
     secure_download: bool
     boot_held: bool
     seed: int
@@ -95,6 +98,7 @@ class SimUrl:
             "flash": self.flash_size,
             "secure_boot": self.secure_boot,
             "flash_encryption": self.flash_encryption,
+            "release": self.release,
             "secure_download": self.secure_download,
             "boot": self.boot_held,
             "seed": self.seed,
@@ -149,6 +153,8 @@ def parse(text: str) -> SimUrl:
         raise _bad("secure_download", "1", f"{model.chip.title} has no Secure Download Mode")
     if model.is_esp8266 and (one("secure_boot") or one("flash_encryption")):
         raise _bad("secure_boot, flash_encryption", "1", "ESP8266 has neither")
+    if _flag("release", one("release")) and not (model.release and one("flash_encryption")):
+        raise _bad("release", "1", f"{model.chip.title} needs flash_encryption=1 for it")
     if _flag("usb", one("usb")) and name not in WITH_USB_JTAG:
         raise _bad("usb", "1", f"{model.chip.title} has no USB-Serial/JTAG")
     directory = one("dir")
@@ -162,6 +168,7 @@ def parse(text: str) -> SimUrl:
         images=tuple(_image(value) for value in options.get("image", [])),
         secure_boot=_flag("secure_boot", one("secure_boot")) or False,
         flash_encryption=_flag("flash_encryption", one("flash_encryption")) or False,
+        release=_flag("release", one("release")) or False,
         secure_download=_flag("secure_download", one("secure_download")) or False,
         boot_held=_choice("boot", one("boot"), ("app", "download")) == "download",
         seed=int(_number("seed", one("seed")) or 1),

@@ -61,6 +61,7 @@ class Attempt:
 
     def identified_again(self, identity: Identity) -> None:
         """The same unit at the end of its cycle: the wire may have been slowed down meanwhile."""
+        self.identity = identity
         self.facts = traceability.with_identity(self.facts, identity)
         self._tell_notes(identity)
         self.good = True

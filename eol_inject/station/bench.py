@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from enum import StrEnum
 
+from eol_inject.device import Rates
 from eol_inject.errors import UsageError
 from eol_inject.events import Nobody, Observer, Operator
 from eol_inject.label import Printer, Template, check_template, load_template, open_printer
@@ -66,8 +67,8 @@ class Bench:
     scan_timeout_s: float = 300.0
     person: Operator = field(default_factory=Nobody)
     """Who is asked what only a person can see."""
-    pace: Pace = field(default_factory=lambda: Pace(921600))
-    """Which baud rate each slot bears."""
+    pace: Pace = field(default_factory=lambda: Pace(Rates(921600, 921600)))
+    """Which baud rates each slot bears."""
     stop: Stop = field(default_factory=Stop)
     """Somebody wants to end the run."""
     lane: threading.Lock = field(default_factory=threading.Lock)
@@ -138,7 +139,7 @@ def open_bench(
         operator=operator,
         profile=profile,
         way=open_way(profile, ledger, aborted=stop.at_once),
-        pace=Pace(spec.device.baud),
+        pace=Pace(spec.device.rates),
         stop=stop,
         template=templates.pop(UNIT),
         ledger=ledger,

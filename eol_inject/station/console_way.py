@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
-from eol_inject.device import Identity, Security, console_line
+from eol_inject.device import Identity, Rates, Security, Watch, console_line, watch_loader
 from eol_inject.device.console_unit import ConsoleUnit
 from eol_inject.device.spec import AskSpec, ConsoleSpec
 from eol_inject.errors import StationError, UnitError, UsageError
@@ -19,7 +19,7 @@ from eol_inject.events import ByteProgress
 from eol_inject.ledger import WRITTEN_TO, Cycle, Ledger, Reserved, Standing, State
 from eol_inject.profiles import Profile
 from eol_inject.station import boot_check
-from eol_inject.station.flash_way import NO_TOOLS, loader_answers
+from eol_inject.station.flash_way import NO_TOOLS
 from eol_inject.station.resume import Next
 from eol_inject.station.teller import Teller
 from eol_inject.station.way import AskSerial, KeepLease
@@ -53,11 +53,11 @@ class ConsoleWay:
         """The firmware does it itself."""
         return NO_TOOLS
 
-    def answers(self, port: str) -> bool:
-        """Whether a chip answers in its boot loader."""
-        return loader_answers(self.profile, port)
+    def watch(self, port: str) -> Watch:
+        """By the chip's boot loader."""
+        return watch_loader(port, self.profile.spec.device)
 
-    def open(self, port: str, baud: int, ask: AskSerial, keep: KeepLease) -> "ConsoleAtHand":
+    def open(self, port: str, rates: Rates, ask: AskSerial, keep: KeepLease) -> "ConsoleAtHand":
         """Open the port; the firmware is started, or found running, and says who it is."""
         unit = ConsoleUnit(
             port,

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 
 from eol_inject import verify
+from eol_inject.device import Rates
 from eol_inject.errors import EolError, StationError, StoppedError, UnitError
 from eol_inject.events import Step
 from eol_inject.ledger import Cycle, Hold, Reserved, Standing, State
@@ -43,8 +44,8 @@ def run_cycle(
         error = StationError("station.internal", kind=type(bug).__name__, where=_where(bug))
     if error is not None:
         _limit(bench, attempt, error)
-    if attempt.identity is not None and bench.profile.has_pace:
-        bench.pace.learn(slot, attempt.facts.baud, passed=error is None)
+    if attempt.identity is not None and attempt.identity.rates is not None:
+        bench.pace.learn(slot, attempt.identity.rates, passed=error is None)
     return attempt.finish(error)
 
 
@@ -73,11 +74,9 @@ def _cycle(bench: Bench, attempt: Attempt, let_go: Callable[[], None]) -> None:
     for code, text in preflight.notices(bench):
         attempt.teller.note(code, text)
     blocked = limits.blocked_slot(bench, attempt.teller.slot)
-    baud = bench.pace.of(attempt.teller.slot)
-    if baud < bench.profile.spec.device.baud:
-        attempt.teller.note("station.slower", f"This slot begins at {baud} baud: it had trouble.")
+    rates = _paced(bench, attempt.teller)
     ask = partial(scanning.ask_serial, bench, attempt.teller)
-    with bench.way.open(attempt.port, baud, ask, attempt.keep) as hand:
+    with bench.way.open(attempt.port, rates, ask, attempt.keep) as hand:
         with step(Step.IDENTIFY):
             identity = hand.identify()
             attempt.identified(identity)
@@ -113,6 +112,17 @@ def _cycle(bench: Bench, attempt: Attempt, let_go: Callable[[], None]) -> None:
     if not bench.label_later:
         with labelling.in_turn(bench, attempt, cycle):
             _finish(bench, attempt, cycle, labelled=standing.state is State.LABELLED)
+
+
+def _paced(bench: Bench, teller: Teller) -> Rates:
+    """The rates that this slot is known to bear, and a word where they are lower than they should
+    be."""
+    rates, wanted = bench.pace.of(teller.slot), bench.profile.spec.device.rates
+    if rates.transfer < wanted.transfer:
+        teller.note("station.slower", f"This slot begins at {rates.transfer} baud: it had trouble.")
+    if rates.sync < min(wanted.sync, rates.transfer):
+        teller.note("station.slower", f"This slot syncs at {rates.sync} baud: it had trouble.")
+    return rates
 
 
 def _inspect(

@@ -4,8 +4,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType, TracebackType
 from typing import Final, Self
 
-from eol_inject.device import Device, Identity, open_device
-from eol_inject.errors import EolError
+from eol_inject.device import Device, Identity, Rates, Watch, open_device, watch_loader
 from eol_inject.events import ByteProgress
 from eol_inject.image import Patched
 from eol_inject.ledger import Cycle, Ledger, Reserved, Standing
@@ -32,22 +31,13 @@ def open_flash_way(
 NO_TOOLS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
-def loader_answers(profile: Profile, port: str) -> bool:
-    """Whether the chip on ``port`` answers in its boot loader; that resets it."""
-    spec = profile.spec.device.model_copy(update={"attempts": 1, "deadline_s": 5.0})
-    try:
-        with open_device(port, spec) as device:
-            device.identify()
-    except EolError:
-        return False
-    return True
+def opener(profile: Profile, aborted: Callable[[], bool]) -> Callable[[str, Rates], Device]:
+    """Opens a port at rates that may be lower than the profile's."""
 
-
-def opener(profile: Profile, aborted: Callable[[], bool]) -> Callable[[str, int], Device]:
-    """Opens a port at a rate that may be lower than the profile's."""
-
-    def open_at(port: str, baud: int) -> Device:
-        spec = profile.spec.device.model_copy(update={"baud": baud})
+    def open_at(port: str, rates: Rates) -> Device:
+        spec = profile.spec.device.model_copy(
+            update={"baud": rates.transfer, "first_baud": rates.sync}
+        )
         return open_device(port, spec, aborted=aborted)
 
     return open_at
@@ -59,7 +49,7 @@ class FlashWay:
     def __init__(
         self,
         product: Product,
-        open_unit: Callable[[str, int], Device],
+        open_unit: Callable[[str, Rates], Device],
         take: Callable[[Product, Device], AtHand],
     ) -> None:
         self._product = product
@@ -81,13 +71,13 @@ class FlashWay:
         """esptool is a library, and on record as one."""
         return NO_TOOLS
 
-    def open(self, port: str, baud: int, ask: AskSerial, keep: KeepLease) -> AtHand:
+    def open(self, port: str, rates: Rates, ask: AskSerial, keep: KeepLease) -> AtHand:
         """Open the port. The bytes that move keep the lease."""
-        return self._take(self._product, self._open(port, baud))
+        return self._take(self._product, self._open(port, rates))
 
-    def answers(self, port: str) -> bool:
-        """Whether a chip answers in its boot loader."""
-        return loader_answers(self._product.profile, port)
+    def watch(self, port: str) -> Watch:
+        """By the chip's boot loader."""
+        return watch_loader(port, self._product.profile.spec.device)
 
 
 class FlashAtHand:

@@ -7,15 +7,22 @@ may come (line-failures 17).
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, assert_never
+from typing import Final, Protocol, assert_never
 
 import eol_inject.device.ports
+from eol_inject.device import Watch
 from eol_inject.device.inventory import Seen, Where, port_at
 from eol_inject.device.spec import PresenceSpec
 from eol_inject.errors import EolError
 
-Look = Callable[[], bool]
-"""One look: is something there?"""
+
+class Look(Protocol):
+    """One look: is something there?"""
+
+    def __call__(self) -> bool: ...
+
+    def close(self) -> None:
+        """Let go of what was held between two looks: the port is somebody else's now."""
 
 
 class Change(StrEnum):
@@ -69,9 +76,9 @@ def looker(
     spec: PresenceSpec,
     *,
     ports: Callable[[], Sequence[Seen]],
-    answers: Callable[[str], bool],
+    watch: Callable[[str], Watch],
 ) -> Look:
-    """How to look into ``slot``; ``answers`` tells whether a unit on a port answers."""
+    """How to look into ``slot``; ``watch`` asks the unit on a port whether it is there."""
 
     def port() -> str | None:
         try:
@@ -87,21 +94,56 @@ def looker(
         found = port()
         return found is not None and _line_is_up(found, _LINES[spec.kind])
 
-    def by_answer() -> bool:
-        found = port()
-        return found is not None and answers(found)
-
     match spec.kind:
         case "usb":
-            return by_port
+            return _Glance(by_port)
         case "cts" | "dsr" | "dcd":
-            return by_line
+            return _Glance(by_line)
         case "poll":
-            return by_answer
+            return _Poll(port, watch)
         case "enter" | "scan":
-            return lambda: True
+            return _Glance(lambda: True)
         case other:
             assert_never(other)
+
+
+@dataclass(frozen=True, slots=True)
+class _Glance:
+    """A look that touches no unit and holds nothing."""
+
+    glance: Callable[[], bool]
+
+    def __call__(self) -> bool:
+        return self.glance()
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+class _Poll:
+    """Asks the unit itself, on whatever port the slot has now."""
+
+    def __init__(self, port: Callable[[], str | None], watch: Callable[[str], Watch]) -> None:
+        self._port = port
+        self._watch = watch
+        self._found: str | None = None
+        self._watching: Watch | None = None
+
+    def __call__(self) -> bool:
+        found = self._port()
+        if found != self._found:
+            self.close()
+        if found is None:
+            return False
+        if self._watching is None:
+            self._found, self._watching = found, self._watch(found)
+        return self._watching.look()
+
+    def close(self) -> None:
+        """Let the port go."""
+        if self._watching is not None:
+            self._watching.close()
+        self._found = self._watching = None
 
 
 def _opens(port: str) -> bool:

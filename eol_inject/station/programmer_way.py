@@ -13,7 +13,7 @@ from types import MappingProxyType, TracebackType
 from typing import Final, Self
 
 from eol_inject import verify
-from eol_inject.device import Identity, Security
+from eol_inject.device import Identity, Rates, Security, Watch
 from eol_inject.device.identity import IDENTITIES
 from eol_inject.device.programmer import MemoryName, Programmer, require_programs
 from eol_inject.device.programmer.spec import ProgrammerSpec
@@ -77,20 +77,13 @@ class ProgrammerWay:
         """Whether the token can be read back."""
         return self.spec.proof == "read_back"
 
-    def open(self, port: str, baud: int, ask: AskSerial, keep: KeepLease) -> "ProgrammerAtHand":
+    def open(self, port: str, rates: Rates, ask: AskSerial, keep: KeepLease) -> "ProgrammerAtHand":
         """Nothing is opened: the port is the programmer's own."""
         return ProgrammerAtHand(self, self._programmer(port, keep), ask)
 
-    def answers(self, port: str) -> bool:
-        """Whether the chip answers its programmer, asked once."""
-        asked = self._programmer(port, nobody_waits)
-        try:
-            asked.identify()
-        except EolError:
-            return False
-        finally:
-            asked.close()
-        return True
+    def watch(self, port: str) -> Watch:
+        """By the programmer, anew each time: it knows no way to ask without its own reset."""
+        return _Asked(lambda: self._programmer(port, nobody_waits))
 
     def _programmer(self, port: str, keep: KeepLease) -> Programmer:
         return Programmer(
@@ -101,6 +94,27 @@ class ProgrammerWay:
             waiting=keep,
             is_token=self.ledger.knows,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """See ``eol_inject.device.Watch``."""
+
+    programmer: Callable[[], Programmer]
+
+    def look(self) -> bool:
+        """Whether the chip answers its programmer, asked once."""
+        asked = self.programmer()
+        try:
+            asked.identify()
+        except EolError:
+            return False
+        finally:
+            asked.close()
+        return True
+
+    def close(self) -> None:
+        """Nothing is held between two looks."""
 
 
 class ProgrammerAtHand:

@@ -6,12 +6,13 @@ units come and leave.
 
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import partial
 from queue import SimpleQueue
 from types import TracebackType
 from typing import Final, Self
 
+from eol_inject.device import Watch
 from eol_inject.device.inventory import Snapshot
 from eol_inject.device.spec import PresenceSpec
 from eol_inject.errors import EolError, StationError, UsageError
@@ -19,7 +20,7 @@ from eol_inject.report import CycleRecord
 from eol_inject.scan import Reading
 from eol_inject.station.bench import Bench
 from eol_inject.station.cycle import refuse_cycle, run_cycle
-from eol_inject.station.presence import Change, Gate, Slot, looker
+from eol_inject.station.presence import Change, Gate, Look, Slot, looker
 from eol_inject.station.stop import Stop
 
 _JOIN_S: Final = 0.1
@@ -61,7 +62,7 @@ class Slots:
         return records
 
     def attend(
-        self, spec: PresenceSpec, answers: Callable[[str], bool], *, once: bool = False
+        self, spec: PresenceSpec, watch: Callable[[str], Watch], *, once: bool = False
     ) -> list[CycleRecord]:
         """Every slot by itself, as units come and leave, until somebody wants to stop; ``once``:
         until each has had one.
@@ -72,7 +73,7 @@ class Slots:
             calls = Calls(self._bench, self._slots)
             job = partial(self._attend_calls, spec=spec, calls=calls, once=once)
         else:
-            job = partial(self._attend, spec=spec, answers=answers, once=once)
+            job = partial(self._attend, spec=spec, watch=watch, once=once)
         records: list[CycleRecord] = []
         self._side_by_side(job, records)
         self._drain(records)
@@ -147,21 +148,20 @@ class Slots:
                 self._stop.wait(spec.every_s)
 
     def _attend(
-        self, slot: Slot, *, spec: PresenceSpec, answers: Callable[[str], bool], once: bool
+        self, slot: Slot, *, spec: PresenceSpec, watch: Callable[[str], Watch], once: bool
     ) -> None:
-        look = looker(slot, spec, ports=self._ports, answers=answers)
         gate = Gate(spec.debounce_s)
-        while not self._stop.wanted():
-            if not self._wait(gate, look, spec, there=True):
-                return
-            with _Watch(gate, look, spec, self._bench.clock) as watch:
-                self._cycle(slot, watch.begin)
-            if once or not (watch.left or self._wait(gate, look, spec, there=False)):
-                return
+        with closing(looker(slot, spec, ports=self._ports, watch=watch)) as look:
+            while not self._stop.wanted():
+                if not self._wait(gate, look, spec, there=True):
+                    return
+                look.close()
+                with _LookingOn(gate, look, spec, self._bench.clock) as meanwhile:
+                    self._cycle(slot, meanwhile.begin)
+                if once or not (meanwhile.left or self._wait(gate, look, spec, there=False)):
+                    return
 
-    def _wait(
-        self, gate: Gate, look: Callable[[], bool], spec: PresenceSpec, *, there: bool
-    ) -> bool:
+    def _wait(self, gate: Gate, look: Look, spec: PresenceSpec, *, there: bool) -> bool:
         """Look until a unit is there, or has left; False when somebody wants to stop."""
         while gate.there != there:
             gate.look(look(), self._bench.clock())
@@ -170,12 +170,12 @@ class Slots:
         return True
 
 
-class _Watch:
+class _LookingOn:
     """Looks on while a label is printed and scanned: the operator may take the unit out to stick it
     on, and put in the next one, which must not be taken for a unit that has its verdict."""
 
     def __init__(
-        self, gate: Gate, look: Callable[[], bool], spec: PresenceSpec, clock: Callable[[], float]
+        self, gate: Gate, look: Look, spec: PresenceSpec, clock: Callable[[], float]
     ) -> None:
         self._gate = gate
         self._look = look

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Protocol, Self
 
-from eol_inject.device import Identity
+from eol_inject.device import Identity, Rates, Watch
 from eol_inject.events import ByteProgress
 from eol_inject.ledger import Cycle, Reserved, Standing
 from eol_inject.station.resume import Next
@@ -117,15 +117,15 @@ class Way(Protocol):
         """External programs that do the work, with their versions, for the records."""
         ...
 
-    def open(self, port: str, baud: int, ask: AskSerial, keep: KeepLease) -> AtHand:
-        """Take the unit behind ``port`` in hand, at ``baud`` or slower; nothing is said to it yet.
+    def open(self, port: str, rates: Rates, ask: AskSerial, keep: KeepLease) -> AtHand:
+        """Take the unit behind ``port`` in hand, at ``rates`` or slower; nothing is said to it yet.
 
-        A console and a programmer have a rate of their own, and leave ``baud`` alone. ``ask``
+        A console and a programmer have a rate of their own, and leave ``rates`` alone. ``ask``
         counts where the unit cannot say who it is, ``keep`` where it may need longer than a lease
         lasts without moving a byte of ours.
         """
         ...
 
-    def answers(self, port: str) -> bool:
-        """Whether a unit on ``port`` answers, asked once and quietly."""
+    def watch(self, port: str) -> Watch:
+        """Asks again and again whether a unit on ``port`` answers, as gently as this way can."""
         ...

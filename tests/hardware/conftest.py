@@ -2,6 +2,7 @@
 
 import json
 import platform
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib import metadata
@@ -12,12 +13,21 @@ import pytest
 
 HERE = Path(__file__).parent
 
+_MAC = re.compile(r"\b[0-9a-f]{2}([:-]?[0-9a-f]{2}){5}\b", re.IGNORECASE)
+"""A unit's number, as it may stand in an error or in what a comparison shows."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """``pytest tests/hardware --port URL --chip NAME [--destructive]``."""
     group = parser.getgroup("hardware", "a real unit")
     group.addoption("--port", help="port name or URL of the unit, e.g. /dev/ttyUSB0")
     group.addoption("--chip", help="its chip as esptool says it, e.g. esp32c3")
+    group.addoption(
+        "--before",
+        default="default-reset",
+        choices=("default-reset", "usb-reset", "no-reset"),
+        help="how the chip is brought into its loader; over a URL its own USB cannot be known",
+    )
     group.addoption(
         "--destructive",
         action="store_true",
@@ -61,7 +71,7 @@ class Report:
                     "test": item.name,
                     "outcome": report.outcome,
                     "seconds": round(report.duration, 3),
-                    "why": str(call.excinfo.value)[:300] if call.excinfo else "",
+                    "why": _MAC.sub("(MAC)", str(call.excinfo.value))[:300] if call.excinfo else "",
                 }
             )
         return report

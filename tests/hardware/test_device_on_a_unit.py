@@ -15,6 +15,8 @@ pytest.register_assert_rewrite("tests.support.device_contract")
 
 from tests.support.device_contract import Identifies, Peer, Writes  # noqa: E402  # after that
 
+pytestmark = pytest.mark.filterwarnings("ignore:set(Daemon|Name)")  # pyserial 3.5's rfc2217 handler
+
 
 @pytest.fixture(scope="module")
 def connected(request: pytest.FixtureRequest) -> Iterator[Peer]:
@@ -22,7 +24,9 @@ def connected(request: pytest.FixtureRequest) -> Iterator[Peer]:
     option = request.config.getoption
     if not option("--chip"):
         pytest.fail("--port needs --chip")
-    peer = Peer(option("--chip"), option("--port"), scratch=option("--scratch"))
+    peer = Peer(
+        option("--chip"), option("--port"), scratch=option("--scratch"), before=option("--before")
+    )
     yield peer
     peer.close()
 

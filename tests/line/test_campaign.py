@@ -35,6 +35,7 @@ FAULTS = (
         ("unplug", "write", ":40000"), ("unplug", "md5", ""),
         ("hang", "sync", ""), ("hang", "stub", ""), ("hang", "identify", ""), ("hang", "read", ""),
         ("hang", "erase", ""), ("hang", "write", ":4096"), ("hang", "md5", ""),
+        ("mute", "identify", ""), ("mute", "read", ":2000"), ("mute", "write", ":13"),
         ("swap", "identify", ""), ("swap", "write", ":8192"), ("swap", "md5", ""),
         ("swap_unplug", "write", ":8192"), ("brownout", "erase", ""),
         ("brownout", "write", ":4096"), ("power_cut", "write", ":4096"), ("power_cut", "read", ""),

@@ -3,17 +3,19 @@
 Units are judged by their flash and by the labels, not by what the ledger says of itself.
 """
 
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from eol_inject import profiles
-from eol_inject.events import Outcome
+from eol_inject.device import Rates
+from eol_inject.events import Event, Notice, Outcome
 from eol_inject.ledger import Keys, open_ledger
 from eol_inject.sim import manage
 from eol_inject.station.bench import open_bench
 from eol_inject.station.cycle import run_cycle
-from tests.line.conftest import LOT, Line
+from tests.line.conftest import LOT, Line, Unit
 
 
 class Case(NamedTuple):
@@ -30,11 +32,17 @@ AFTER_THE_FIRST_BYTE = (
     Case("unplug@write:8192", 3, "device.port_lost", "writing"),
     Case("power_cut@write:8192", 3, "device.no_answer", "writing"),
     Case("brownout@erase", 3, "device.no_answer", "writing"),
+    Case("unplug@erase", 3, "device.port_lost", "writing"),
+    Case("mute@write:13", 3, "device.no_answer", "writing"),
+    Case("drop@write=5,x9", 3, "device.garbled", "writing"),
 )
 BEFORE_THE_FIRST_BYTE = (
     Case("unplug@sync", 3, "device.port_lost", None),
     Case("unplug@identify", 3, "device.port_lost", None),
     Case("unplug@read", 3, "device.port_lost", None),
+    Case("unplug@stub", 3, "device.port_lost", None),
+    Case("hang@identify", 3, "device.no_answer", None),
+    Case("no_sync", 3, "device.tx_down", None),
     Case("busy", 3, "device.port_busy", None),
 )
 
@@ -103,6 +111,24 @@ def test_bad_flash_fails_the_unit_and_keeps_the_token_back(
     line.judge()
 
 
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [("flash=2MB", "device.wrong_flash_size"), ("mac=00:00:00:00:00:00", "device.bad_identity")],
+)
+def test_a_unit_that_must_not_be_begun_costs_no_token(line: Line, options: str, code: str) -> None:
+    """The unit's own fault, exit 1; nothing is drawn for it."""
+    profile = Path(line.profile())
+    text = profile.read_text("utf-8")
+    assert "[device]\n" in text
+    profile.write_text(text.replace("[device]\n", "[device]\nflash_size = 4194304\n"), "utf-8")
+    url = f"sim://esp32c3?id={line.folder.name}-odd&{options}"
+    unit = Unit("esp32c3", "", url)
+    line.units.append(unit)
+    told = line.run(unit, profile=str(profile))
+    assert (told.code, told.error) == (1, code)
+    assert used(line) == 0
+
+
 @pytest.mark.parametrize("fault", ["swap@write:8192", "swap_unplug@write", "swap@identify"])
 def test_a_unit_swapped_in_the_middle_harms_neither(line: Line, fault: str) -> None:
     """The neighbour never gets the first unit's token, and both pass afterwards."""
@@ -149,6 +175,30 @@ def used(line: Line) -> int:
     told = line.type("tokens", "status")
     rows = [row for row in told.out["counts"] if row["lot"] == LOT]
     return sum(row["count"] for row in rows if row["state"] != "available")
+
+
+def test_a_first_sync_that_fails_costs_its_slot_one_unit_the_time(line: Line) -> None:
+    """It falls back within the same cycle and says so; the next unit of the slot begins with the
+    rate that worked, and transfers stay as fast as the profile wants them."""
+    keys = Keys.load(line.folder / "ledger.key")
+    deaf = [f"{line.unit().url}&fault=flip@sync=0.5,above=115201" for _ in range(2)]
+    told: list[Event] = []
+    with open_ledger(f"sqlite:///{line.folder / 'ledger.db'}", keys=keys, station="S1") as ledger:
+        bench = open_bench(
+            profiles.load("esp32c3-blnkopt"), ledger, station="S1", operator="Ada", lot=LOT,
+            printer=str(line.folder / "labels"), observe=told.append,
+        )  # fmt: skip
+        first, second = (run_cycle(bench, slot="1", port=port) for port in deaf)
+        rates = bench.pace.of("1")
+    assert [first.outcome, second.outcome] == [Outcome.PASS] * 2
+    assert rates == Rates(115200, 921600)
+    fallback = ("device.note", "no sync at 921600 baud, tried 115200")
+    slower = ("station.slower", "This slot syncs at 115200 baud: it had trouble.")
+    assert (fallback[1] in first.notes, fallback[1] in second.notes) == (True, False)
+    assert (slower[1] in first.notes, slower[1] in second.notes) == (False, True)
+    notices = [(event.code, event.text) for event in told if isinstance(event, Notice)]
+    assert (notices.count(fallback), notices.count(slower)) == (1, 1)
+    line.judge()
 
 
 def test_a_slot_that_stepped_down_begins_lower_with_its_next_unit(line: Line) -> None:

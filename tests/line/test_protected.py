@@ -57,6 +57,17 @@ def test_an_encrypted_unit_passes_by_what_its_firmware_says(line: Line, chip: st
     assert (unit.digest(), len(line.labels())) == (before, 1)
 
 
+def test_a_chip_in_release_mode_takes_no_token(line: Line) -> None:
+    """Its loader would write in the clear what the chip then decrypts: tokens go in before that."""
+    unit = line.unit("esp32c3", "flash_encryption=1", "release=1")
+    manage.start(unit.url)
+    before = unit.digest()
+    told = line.run(unit, profile=encrypted(line))
+    assert (told.code, told.error) == (1, "device.encryption_locked")
+    assert unit.digest() == before
+    assert line.labels() == {}
+
+
 def test_an_encrypted_unit_that_holds_something_is_not_begun(line: Line) -> None:
     """Nobody can see whose token that is: untouched, and no token is drawn."""
     unit = line.unit("esp32c3", "flash_encryption=1")

@@ -6,12 +6,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from eol_inject.cli import answer, run
 from eol_inject.cli.scanners import TypedLines
 from eol_inject.device import inventory
 from eol_inject.device.holders import holders
@@ -61,6 +62,43 @@ def test_a_fault_in_one_slot_never_touches_another(line: Line, fault: str) -> No
     assert (outcome["1"], outcome["2"], outcome["3"]) == ("pass", "station_bad", "pass")
     assert set(line.labels()) == {units[0].mac.replace(":", ""), units[2].mac.replace(":", "")}
     line.judge()
+
+
+def test_each_result_names_its_slot_where_there_are_several(line: Line) -> None:
+    """Hands have to find the unit that stopped; one slot needs no name."""
+    good, bad = line.unit(), line.unit()
+    ports = ("--port", good.url, "--slot", "left")
+    more = ("--port", f"{bad.url}&fault=busy", "--slot", "right")
+    common = (
+        "run", "--once", "--profile", PROFILE, "--lot", LOT, "--station", "S1", "--operator", "Ada",
+        "--printer", str(line.folder / "labels"), *line.options[1:],
+    )  # fmt: skip
+    line.read_output()
+    assert answer.run([*common, *ports, *more]) == 3
+    heads = [text for text in line.read_output().splitlines() if "→" not in text]
+    assert sorted(text.split()[:3] for text in heads) == [
+        ["left", "PASS", good.mac], ["right", "STOP", "(no"],
+    ]  # fmt: skip
+    assert answer.run([*common, *ports]) == 1
+    assert line.read_output().startswith("DONE")
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="only POSIX has pseudo-terminals")
+def test_an_enter_pressed_during_the_work_starts_no_unit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The verdict would be gone before anybody looked at it."""
+    ours, theirs = os.openpty()
+
+    def asked(_: str) -> None:
+        os.write(ours, b"seen\n")
+
+    with os.fdopen(theirs, "r") as keyboard:
+        monkeypatch.setattr(sys, "stdin", keyboard)
+        monkeypatch.setattr(run, "tell", asked)
+        turns = run.units(once=False, stdin=sys.stdin, several=True)
+        assert next(turns) == ""
+        os.write(ours, b"\nearly\n")
+        assert next(turns) == "seen"
+    os.close(ours)
 
 
 def test_a_station_file_says_what_is_where(line: Line, tmp_path: Path) -> None:
@@ -380,6 +418,42 @@ def test_scans_cannot_start_slots_without_a_scanner_that_can_be_asked(
         "--printer", str(line.folder / "labels"),
     )  # fmt: skip
     assert (told.code, told.error) == (2, "station.no_scanner")
+
+
+def test_a_finished_unit_that_is_polled_is_left_in_peace(line: Line, tmp_path: Path) -> None:
+    """One reset when its cycle is over, and no other while it waits to be taken out; then the next
+    one is done. Who stops the run leaves the unit running."""
+    text = Path(line.profile()).read_text() + "\n[presence]\nkind = 'poll'\ndebounce_s = 0.1\n"
+    profile = tmp_path / "polled.toml"
+    profile.write_text(text)
+    unit = line.unit()
+    manage.start(unit.url)
+    with start(line, "--port", unit.url, "--profile", str(profile)) as child:
+        wait_for(child, "CycleEnded", None)  # type: ignore[arg-type]  # a verdict has no step
+        until(lambda: manage.status(unit.url).mode == "loader")
+        resets = manage.status(unit.url).resets
+        time.sleep(1.5)
+        assert manage.status(unit.url).resets == resets
+        manage.unplug(unit.url)
+        time.sleep(2.5)
+        manage.swap(unit.url)
+        wait_for(child, "CycleEnded", None)  # type: ignore[arg-type]  # the neighbour's
+        until(lambda: manage.status(unit.url).mode == "loader")
+        child.send_signal(signal.SIGINT)
+        out, _ = child.communicate(timeout=30)
+    done = json.loads(out)["units"]
+    assert [one["verdict"] for one in done] == ["pass", "pass"]
+    assert done[0]["unit"] == unit.mac != done[1]["unit"]
+    until(lambda: manage.status(unit.url).mode == "application")
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Wait for it; not for ever."""
+    for _ in range(200):
+        if true():
+            return
+        time.sleep(0.1)
+    raise AssertionError
 
 
 def test_units_come_and_leave_by_themselves(line: Line, tmp_path: Path) -> None:

@@ -29,13 +29,16 @@ class Peer:
     url: str
     scratch: int = 0x3F0000
     """Address of four sectors that may be lost."""
+    before: str = "default-reset"
+    """How the chip is brought into its loader; see ``DeviceSpec``."""
     log: list[str] = field(default_factory=list)
     """The public lines of all sessions."""
     _session: Device | None = None
 
     def spec(self, **changes: Any) -> DeviceSpec:
         """A profile's device table for this unit."""
-        return DeviceSpec(**{"chip": self.chip, "deadline_s": 60.0, **changes})
+        own = {"chip": self.chip, "before": self.before, "deadline_s": 60.0}
+        return DeviceSpec(**{**own, **changes})
 
     def open(self, **changes: Any) -> Device:
         """A session of the test's own."""

@@ -15,6 +15,7 @@ from esp_pylib import errors as pylib_errors
 from esptool import bin_image, cmds, loader, targets, util
 
 from eol_inject.device.esp_errors import TABLE, Row, slower_may_help, translate, translated
+from eol_inject.device.esp_link import NOT_SHIPPED, NOT_STARTED
 from eol_inject.errors import EolError, StationError, UnitError, texts
 
 TOKEN = "Zq4Rk9-fT_2mXw7Lc0Vb5NpJ8yHs3DgE"
@@ -60,6 +61,13 @@ def _their_source() -> str:
 def test_every_row_quotes_esptool(row: Row) -> None:
     """A message that a new esptool words differently is noticed here, not on the line."""
     assert row.piece in _their_source()
+
+
+def test_what_a_stub_is_judged_by_quotes_esptool() -> None:
+    """Two messages that are no errors of ours: other ways are taken after them."""
+    text = re.sub(r'"\s*\n\s*f?"', "", inspect.getsource(loader))
+    assert NOT_SHIPPED in text
+    assert NOT_STARTED in text
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.code)

@@ -67,10 +67,10 @@ def test_a_finished_unit_counts_neither_way():
     assert "DONE" in drawn(state)
 
 
-def drawn(state, width=80):
+def drawn(state, width=80, height=60):
     """The board as text."""
     console = Console(width=width, record=True, file=io.StringIO())
-    console.print(picture(state, "Sensor · L1", width))
+    console.print(picture(state, "Sensor · L1", (width, height)))
     return console.export_text()
 
 
@@ -95,3 +95,21 @@ def test_a_narrow_terminal_has_one_slot_a_row():
     text = drawn(shown(cycle("1", Outcome.PASS), names=("1", "2", "3")), width=42)
     assert all(len(line) <= 42 for line in text.splitlines())
     assert text.count("slot ") == 3
+
+
+def test_eight_slots_are_seen_on_a_small_terminal():
+    """With fewer lines each, the word and the first words of what to do among them."""
+    names = tuple("12345678")
+    events = [event for name in names for event in cycle(name, Outcome.UNIT_BAD)]
+    text = drawn(shown(events, names=names), width=80, height=24)
+    assert len(text.splitlines()) < 24
+    assert (text.count("slot "), text.count("FAIL")) == (8, 8)
+    assert all(f"unit-{name}" in text for name in names)
+
+
+def test_a_long_sentence_is_read_to_its_end_where_there_is_room():
+    """What to do stands last."""
+    words = " ".join(f"word{number}" for number in range(60))
+    state = shown([*cycle("1", Outcome.UNIT_BAD)[:-1], Waiting(7, "1", Question.SCAN_LABEL, words)])
+    assert "word59" in drawn(state, height=40)
+    assert "word59" not in drawn(state, height=14)

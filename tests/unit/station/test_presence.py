@@ -12,6 +12,21 @@ from eol_inject.device.spec import PresenceSpec
 from eol_inject.errors import StationError
 from eol_inject.station.presence import Change, Gate, Slot, looker
 
+
+class Watched:
+    """A unit that answers from the second look on."""
+
+    def __init__(self, port):
+        self.port, self.looks, self.closed = port, 0, False
+
+    def look(self):
+        self.looks += 1
+        return self.looks > 1
+
+    def close(self):
+        self.closed = True
+
+
 LOOKS = st.lists(st.tuples(st.booleans(), st.floats(0.01, 1.0)), max_size=60)
 
 
@@ -55,7 +70,7 @@ def test_a_switch_is_read_without_resetting_anything(monkeypatch, kind, line, up
     monkeypatch.setattr(ports, "open_quiet", lambda _: opened)
     seen = (Seen("/dev/ttyUSB0", "1-1", "", "", ""),)
     slot = Slot("1", Where(location="1-1"))
-    look = looker(slot, PresenceSpec(kind=kind), ports=lambda: seen, answers=lambda _: False)
+    look = looker(slot, PresenceSpec(kind=kind), ports=lambda: seen, watch=Watched)
     assert look() is up
     assert opened.closed
 
@@ -70,21 +85,31 @@ def test_an_empty_or_doubtful_place_has_no_unit(monkeypatch):
 
     monkeypatch.setattr(ports, "open_quiet", refuse)
     for there in ((), (one, one), (one,)):
-        look = looker(slot, PresenceSpec(kind="cts"), ports=lambda t=there: t, answers=bool)
+        look = looker(slot, PresenceSpec(kind="cts"), ports=lambda t=there: t, watch=Watched)
         assert look() is False
 
 
 def test_poll_asks_the_unit_itself():
-    """A bridge that is always there says nothing of the unit behind it."""
+    """A bridge that is always there says nothing of the unit behind it. One watch asks for as long
+    as the port is the same, and lets it go when the port is another, or somebody else's."""
     slot = Slot("1", Where(location="1-1"))
-    seen = (Seen("/dev/ttyUSB0", "1-1", "", "", ""),)
-    asked = []
-    look = looker(
-        slot, PresenceSpec(kind="poll"), ports=lambda: seen,
-        answers=lambda port: asked.append(port) or len(asked) > 1,
-    )  # fmt: skip
-    assert [look(), look()] == [False, True]
-    assert asked == ["/dev/ttyUSB0"] * 2
+    names = iter(["/dev/ttyUSB0"] * 3 + ["/dev/ttyUSB1", None, "/dev/ttyUSB1"])
+    watches: list[Watched] = []
+
+    def watch(port):
+        watches.append(Watched(port))
+        return watches[-1]
+
+    def seen():
+        name = next(names)
+        return () if name is None else (Seen(name, "1-1", "", "", ""),)
+
+    look = looker(slot, PresenceSpec(kind="poll"), ports=seen, watch=watch)
+    assert [look() for _ in range(6)] == [False, True, True, False, False, False]
+    look.close()
+    assert [(one.port, one.looks, one.closed) for one in watches] == [
+        ("/dev/ttyUSB0", 3, True), ("/dev/ttyUSB1", 1, True), ("/dev/ttyUSB1", 1, True),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", ["usb", "cts"])
@@ -105,5 +130,5 @@ def test_a_port_that_goes_away_under_the_look_is_no_unit(monkeypatch, kind):
     monkeypatch.setattr(ports, "open_quiet", lambda _: Gone())
     seen = (Seen("/dev/ttyUSB0", "1-1", "", "", ""),)
     slot = Slot("1", Where(location="1-1"))
-    look = looker(slot, PresenceSpec(kind=kind), ports=lambda: seen, answers=lambda _: False)
+    look = looker(slot, PresenceSpec(kind=kind), ports=lambda: seen, watch=Watched)
     assert look() is (kind == "usb")

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from struct import pack
 from typing import Any
 
 import pytest
@@ -132,6 +133,49 @@ def test_a_hang_lasts_until_the_next_reset(phase: str, act: Callable[[Any], None
     assert manage.status(url()).mode == "hung"
     with session(f"hang@{phase},x1") as esp:
         act(esp)
+
+
+@pytest.mark.usefixtures("_impatient")
+@pytest.mark.parametrize(
+    ("fault", "act", "words"),
+    [
+        ("mute@read:2000,x1", lambda esp: esp.read_flash(0, 8192), "Packet content transfer"),
+        ("mute@md5:5,x1", lambda esp: esp.flash_md5sum(0, 4096), "Packet content transfer"),
+        ("mute@identify:1,x1", lambda esp: esp.read_mac("BASE_MAC"), "Packet content transfer"),
+        ("mute@read:4098,x1", lambda esp: esp.read_flash(0, 8192), "stream stopped"),
+    ],
+)
+def test_an_answer_may_break_off_at_any_byte(
+    fault: str, act: Callable[[Any], None], words: str
+) -> None:
+    """What was sent before arrives; then silence, until the next reset."""
+    with session(fault) as esp:
+        esp._port.timeout = 0.2
+        with pytest.raises(FatalError, match=words):
+            act(esp)
+        esp.flush_input()
+        with pytest.raises(FatalError, match="No serial data"):
+            esp.sync()
+    assert manage.status(url()).mode == "hung"
+    with session(fault) as esp:
+        act(esp)
+    assert fired() == {"mute": 1}
+
+
+@pytest.mark.usefixtures("_impatient")
+def test_a_stub_that_streams_stops_at_what_is_no_acknowledgement() -> None:
+    """And answers the next command (esp-flasher-stub, ``s_read_flash_post_process``)."""
+    with session() as esp:
+        esp.check_command(
+            "read flash", esp.ESP_CMDS["READ_FLASH"], pack("<IIII", 0, 5 * 4096, 4096, 64)
+        )
+        assert len(esp.read()) == 4096
+        assert not esp._port.in_waiting  # one block at a time
+        with pytest.raises(FatalError):
+            esp.command(esp.ESP_CMDS["SYNC"], b"\7\7\x12\x20" + b"U" * 32)
+        esp.flush_input()
+        esp.sync()
+        assert esp.read_flash(0, 4096) == b"\xff" * 4096
 
 
 def test_unplugged_at_byte_n_of_the_write() -> None:

@@ -6,13 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eol_inject.chips import CHIPS, SECTOR
+from eol_inject.chips import SECTOR
 from eol_inject.errors import UsageError
 from eol_inject.sim import faults, slip, url
 from eol_inject.sim.faults import Act, FaultBox, Phase
 from eol_inject.sim.flash import Flash
 from eol_inject.sim.frames import Kind, Unpacker, pack
-from eol_inject.sim.models import MODELS
 from eol_inject.sim.sums import xor_bytes
 from eol_inject.sim.timing import BLOCK, REAL
 
@@ -101,12 +100,6 @@ def test_erasing_is_quicker_by_blocks() -> None:
     assert REAL.erase(BLOCK - SECTOR, BLOCK + 2 * SECTOR) == pytest.approx(
         2 * REAL.erase_sector_s + REAL.erase_block_s
     )
-
-
-def test_every_chip_but_the_newest_has_a_model() -> None:
-    """Those three have no public manual yet that a simulation could follow."""
-    assert set(CHIPS) - set(MODELS) == {"esp32e22", "esp32h21", "esp32s31"}
-    assert set(MODELS) <= set(CHIPS)
 
 
 # -- URLs ----------------------------------------------------------------------------------
