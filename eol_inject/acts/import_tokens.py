@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Final
 
 from eol_inject.device import console_line
 from eol_inject.device.spec import ConsoleSpec
-from eol_inject.errors import StationError, UsageError
+from eol_inject.errors import EolError, StationError, UsageError
+from eol_inject.profiles import Profile
+from eol_inject.station.golden import load_firmware, load_programmed
 from eol_inject.tokens import Batch
 from eol_inject.tokens.notes import phrase
 
@@ -66,9 +68,34 @@ def _silent(done: int) -> None:
     """Nobody watches."""
 
 
-def require_sendable(batch: Batch, console: ConsoleSpec) -> None:
-    """Raise ``UsageError("tokens.field_unsendable")`` for the first token whose data the console
-    would take for something else; no value is repeated."""
+def require_usable(batch: Batch, profile: Profile) -> None:
+    """That every token, with its data, can go into a unit of this product; no value is repeated.
+
+    Raises ``UsageError`` for the first that cannot: ``tokens.field_unsendable``,
+    ``tokens.field_unwritable``. Where the firmware is not on this computer, nobody can tell.
+    """
+    if profile.spec.console is not None:
+        _require_sendable(batch, profile.spec.console)
+    elif profile.spec.fields:
+        _require_writable(batch, profile)
+
+
+def _require_writable(batch: Batch, profile: Profile) -> None:
+    load = load_firmware if profile.spec.programmer is None else load_programmed
+    try:
+        golden = load(profile).golden
+    except EolError:
+        return  # `profile check` says what is wrong there; an office has no firmware
+    for token in batch.tokens:
+        try:
+            golden.require_fits(token.auth, token.fields)
+        except UsageError as error:
+            raise UsageError(
+                "tokens.field_unwritable", row=token.row, why=str(error), more=""
+            ) from error
+
+
+def _require_sendable(batch: Batch, console: ConsoleSpec) -> None:
     for token in batch.tokens:
         for ask in (*console.erase, *console.inject):
             try:

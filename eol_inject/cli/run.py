@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
 
 import click
 
@@ -256,9 +256,16 @@ def _turns(
     return records
 
 
+_ENDINGS: Final = (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM))
+"""Windows has no hang-up; one that is ignored (``nohup``) stays so."""
+
+
 @contextmanager
 def _in_two_steps(stop: "Stop") -> Iterator[None]:
-    """Within this, the first Ctrl-C lets the units under work finish, the second interrupts."""
+    """Within this, the first Ctrl-C lets the units under work finish, the second interrupts.
+
+    So does whoever ends the program, or closes its terminal: a computer that shuts down.
+    """
 
     def pressed(signum: int, frame: object) -> None:
         if stop.press():
@@ -269,11 +276,11 @@ def _in_two_steps(stop: "Stop") -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, pressed)
-    try:
+    with ExitStack() as ends:
+        for number in _ENDINGS:
+            if number == signal.SIGINT or signal.getsignal(number) is signal.SIG_DFL:
+                ends.callback(signal.signal, number, signal.signal(number, pressed))
         yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _answer(

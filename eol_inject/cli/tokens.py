@@ -77,10 +77,11 @@ def import_(
     where there is none.
     """
     from eol_inject import profiles
-    from eol_inject.acts.import_tokens import import_tokens, require_sendable
+    from eol_inject.acts.import_tokens import import_tokens, require_usable
     from eol_inject.tokens import open_source
 
-    spec = profiles.load(profile).spec if profile else None
+    loaded = profiles.load(profile) if profile else None
+    spec = loaded.spec if loaded else None
     named = product or (spec.product.id if spec else None)
     if named is None:
         raise click.UsageError("Give --product or --profile: whose tokens are these?")
@@ -92,8 +93,8 @@ def import_(
         organization=wanted,
         fields=spec.fields if spec else {},
     )
-    if spec is not None and spec.console is not None:
-        require_sendable(batch, spec.console)
+    if loaded is not None:
+        require_usable(batch, loaded)
     with closing(workplace.open_ledger(create=True)) as ledger:
         done = import_tokens(
             ledger,

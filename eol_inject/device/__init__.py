@@ -121,6 +121,7 @@ class _Opener(Protocol):
         clock: Callable[[], float],
         log: Callable[[str], None] | None,
         aborted: Callable[[], bool],
+        waiting: Callable[[], None],
     ) -> Device: ...
 
 
@@ -137,17 +138,19 @@ def open_device(
     clock: Callable[[], float] = time.monotonic,
     log: Callable[[str], None] | None = None,
     aborted: Callable[[], bool] = lambda: False,
+    waiting: Callable[[], None] = lambda: None,
 ) -> Device:
     """Open the port ``url`` for one session; nothing is said to the unit yet.
 
     ``spec.deadline_s`` counts from here. ``log`` takes short public lines: never data, never a
-    token. ``aborted`` is asked before bytes move: a yes closes the port.
+    token. ``aborted`` is asked before bytes move: a yes closes the port. ``waiting``
+    is called there too, and while the unit is listened to; what it raises ends the call under way.
     Raises ``UsageError`` (``device.unknown_scheme``, ``device.bad_url``) and
     ``StationError`` (``device.port_missing``, ``port_busy``, ``port_denied``, ``port_failed``).
     """
     module, _, name = DRIVERS[driver].partition(":")
     opener = cast("_Opener", getattr(importlib.import_module(module), name))
-    return opener(url, spec, sleep=sleep, clock=clock, log=log, aborted=aborted)
+    return opener(url, spec, sleep=sleep, clock=clock, log=log, aborted=aborted, waiting=waiting)
 
 
 def watch_loader(

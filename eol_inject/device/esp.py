@@ -32,6 +32,7 @@ def open_esp(
     clock: Callable[[], float],
     log: Callable[[str], None] | None,
     aborted: Callable[[], bool],
+    waiting: Callable[[], None],
 ) -> "EspDevice":
     """Open the port; nothing is said to the chip yet. Raises as ``ports.open_port`` does."""
     check_settings()
@@ -43,6 +44,7 @@ def open_esp(
         clock=clock,
         coarse=url.lower().startswith("socket:"),
         aborted=aborted,
+        waiting=waiting,
     )
     return EspDevice(url, line, spec, sleep=sleep, clock=clock, log=log or (lambda _: None))
 

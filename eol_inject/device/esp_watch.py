@@ -63,4 +63,5 @@ class EspWatch:
             clock=self._clock,
             log=None,
             aborted=lambda: False,
+            waiting=lambda: None,
         )

@@ -128,6 +128,18 @@ class Golden:
             data, blocks = _merged(data, blocks)
         return Patched(data, self.regions, blocks, eeprom)
 
+    def require_fits(self, auth: AuthToken, fields: Mapping[str, str | Secret]) -> None:
+        """That ``patch`` would take them, for a unit whose places are erased; nothing is sealed.
+
+        Raises ``UsageError`` as ``patch`` does.
+        """
+        for inside, region in zip(self._inside, self.regions, strict=True):
+            regions.encode(inside, region.size, auth, fields)
+        for own, place in zip(self._own, self.places, strict=True):
+            regions.encode_place(own, place.size, auth, fields, b"\xff" * place.size)
+        if self._eeprom:
+            regions.encode_eeprom(self._eeprom, auth, fields)
+
     def plan(self, patched: Patched, address: int) -> Plan:
         """How to turn a flash that holds the golden image at ``address`` into the unit's.
 

@@ -31,14 +31,18 @@ def open_flash_way(
 NO_TOOLS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
-def opener(profile: Profile, aborted: Callable[[], bool]) -> Callable[[str, Rates], Device]:
-    """Opens a port at rates that may be lower than the profile's."""
+OpenUnit = Callable[[str, Rates, KeepLease], Device]
+"""Opens a port at rates that may be lower than the profile's."""
 
-    def open_at(port: str, rates: Rates) -> Device:
+
+def opener(profile: Profile, aborted: Callable[[], bool]) -> OpenUnit:
+    """For the units of a profile."""
+
+    def open_at(port: str, rates: Rates, keep: KeepLease) -> Device:
         spec = profile.spec.device.model_copy(
             update={"baud": rates.transfer, "first_baud": rates.sync}
         )
-        return open_device(port, spec, aborted=aborted)
+        return open_device(port, spec, aborted=aborted, waiting=keep)
 
     return open_at
 
@@ -49,7 +53,7 @@ class FlashWay:
     def __init__(
         self,
         product: Product,
-        open_unit: Callable[[str, Rates], Device],
+        open_unit: OpenUnit,
         take: Callable[[Product, Device], AtHand],
     ) -> None:
         self._product = product
@@ -72,8 +76,8 @@ class FlashWay:
         return NO_TOOLS
 
     def open(self, port: str, rates: Rates, ask: AskSerial, keep: KeepLease) -> AtHand:
-        """Open the port. The bytes that move keep the lease."""
-        return self._take(self._product, self._open(port, rates))
+        """Open the port."""
+        return self._take(self._product, self._open(port, rates, keep))
 
     def watch(self, port: str) -> Watch:
         """By the chip's boot loader."""

@@ -573,6 +573,24 @@ def test_listening_ends_when_the_words_came_and_no_later_than_asked(unit: Maker)
         assert time.monotonic() - began < 5
 
 
+def test_a_unit_that_is_listened_to_keeps_its_lease_until_that_is_lost(unit: Maker) -> None:
+    """The longest wait of a cycle; a station whose unit was taken over ends it at once."""
+    peer = unit(faults=("silent_boot",))
+    signs: list[float] = []
+
+    def sign() -> None:
+        signs.append(time.monotonic())
+        if len(signs) > before + 5:
+            raise StationError("ledger.lease_lost", slot="1")
+
+    before = 10**9
+    with open_device(peer.url, peer.spec(), waiting=sign) as device:
+        device.identify()
+        before = len(signs)
+        fails(lambda: device.boot(listen_s=1000, baud=115200), "ledger.lease_lost")
+        before = 10**9
+
+
 def test_the_console_has_a_baud_rate_of_its_own(unit: Maker) -> None:
     """An ESP8266's ROM speaks at 74880; at another rate its first words are noise."""
     peer = unit("esp8266")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from eol_inject.cli import answer
-from tests.line.conftest import FIRMWARE
+from tests.line.conftest import FIRMWARE, Line
 
 RECORD = """
 [[regions]]
@@ -57,3 +57,34 @@ def test_a_place_of_its_own_raises_no_doubt(
     """A record behind the last partition, inside the flash."""
     assert answer.run(["profile", "check", record_at(tmp_path, "0x3ff000"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["warnings"] == []
+
+
+def test_an_import_with_the_profile_refuses_what_its_region_cannot_take(line: Line) -> None:
+    """One row too long for the region: told by its row, and nothing of the file is imported."""
+    profile = Path(line.profile())
+    text = profile.read_text("utf-8").replace('ssid = ""', 'ssid = "{place}"')
+    profile.write_text(f'{text}\n[fields.place]\ncolumn = "Place"\n', "utf-8")
+    source = line.folder / "places.csv"
+    good, bad = (
+        f"{letter * 32},sqr_{letter * 32}+1,{place}\n"
+        for letter, place in (("Y", "hall"), ("X", "h" * 190))
+    )
+    source.write_text(f"Device Token,QR Token,Place\n{good}{bad}")
+    args = (
+        "tokens",
+        "import",
+        str(source),
+        "--lot",
+        "P",
+        "--profile",
+        str(profile),
+        "--keep-source",
+    )
+    before = line.type("tokens", "status").out["counts"]
+    told = line.type(*args)
+    assert (told.code, told.error) == (2, "tokens.field_unwritable")
+    assert told.out["error"]["text"].startswith("Row 3: ")
+    assert "hhhh" not in str(told.out)
+    assert line.type("tokens", "status").out["counts"] == before
+    source.write_text(f"Device Token,QR Token,Place\n{good}")
+    assert line.type(*args).code == 0

@@ -23,6 +23,7 @@ from eol_inject.station import presence
 from tests.line.conftest import LOT, PRODUCT, Line, Told, Unit
 
 PROFILE = "esp32c3-blnkopt"
+ENDINGS = [signal.SIGINT, *(() if sys.platform == "win32" else (signal.SIGTERM, signal.SIGHUP))]
 
 
 def run_all(
@@ -245,12 +246,14 @@ def wait_for(child: "subprocess.Popen[str]", event: str, step: str, *, slots: in
                 seen.add(told["slot"])
 
 
-def test_the_first_ctrl_c_lets_units_under_work_finish(line: Line) -> None:
-    """Two slots in the middle of their writes: both units are finished and labelled; exit 130."""
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_the_first_ctrl_c_lets_units_under_work_finish(line: Line, ending: signal.Signals) -> None:
+    """Two slots in the middle of their writes: both units are finished and labelled; exit 130. So
+    does a computer that shuts down, or a terminal that is closed."""
     units = [line.unit("esp32c3", "timing=real") for _ in range(2)]
     with start(line, *(part for one in units for part in ("--port", one.url))) as child:
         wait_for(child, "Progress", "write", slots=2)
-        child.send_signal(signal.SIGINT)
+        child.send_signal(ending)
         out, _ = child.communicate(timeout=60)
     assert child.returncode == 130
     assert [one["verdict"] for one in json.loads(out)["units"]] == ["pass", "pass"]
