@@ -16,7 +16,9 @@ latency, erase and program times.
 The floor is what must happen whatever the program does: the reset pulses, the compressed bytes that
 change, their erase and program time, and the bytes read back. Figures are medians of one run.
 ``spent_*`` says where one ``inject`` of ours goes, by what the chip was asked; ``round_trips`` how
-often it was asked, ``round_trips_library`` how often esptool's default path asks it.
+often it was asked, ``round_trips_library`` how often esptool's default path asks it. ``attempts*``:
+the most sync attempts that a job took; 1 for each session (the command line has two) where every
+one of them found the chip at once.
 """
 
 import argparse
@@ -310,6 +312,13 @@ def spent(made: Line, changed: list[tuple[int, bytes]]) -> dict[str, float]:
     return figures
 
 
+def attempts(port: str, *, sessions: int = 1) -> int:
+    """Resets into the loader, which is one for each sync attempt; each session ends with one out
+    of it."""
+    time.sleep(0.2)  # the unit hears of the last one after its port was closed
+    return manage.status(port).resets - sessions
+
+
 def _trips(asked: list[tuple[str, float]]) -> list[str]:
     """Commands that went out: the eight answers to a sync are one."""
     ops = [op for op, _ in asked]
@@ -324,6 +333,7 @@ def measure_inject(rounds: int) -> dict[str, float]:
     with line(1_200_000) as made:
         bench = replace(made.bench("inject"), observe=silent)
         changed = sectors(bench)
+        tries: dict[str, list[int]] = {"attempts": [], "attempts_library": [], "attempts_cli": []}
         ours: dict[str, list[Took]] = {"real": [], "latency16": []}
         same: dict[str, list[Took]] = {"real": [], "latency16": []}
         theirs: dict[str, list[float]] = {"cli": [], "real": [], "latency16": []}
@@ -333,10 +343,13 @@ def measure_inject(rounds: int) -> dict[str, float]:
                     ours[timing].append(cycle(bench, port))
                 with made.unit(timing, golden=True) as port:
                     same[timing].append(by_us(port, changed, 921600))
+                    tries["attempts"].append(attempts(port))
                 with made.unit(timing, golden=True) as port:
                     theirs[timing].append(by_library(port, changed, 921600))
+                    tries["attempts_library"].append(attempts(port))
             with made.unit("real", golden=True) as port:
                 theirs["cli"].append(by_cli(port, changed, made.folder, 921600))
+                tries["attempts_cli"].append(attempts(port, sessions=2))
         least = floor(changed, SECTOR * len(changed), 921600, real)
         took = middle([one.seconds for one in same["real"]])
         whole = middle([one.seconds for one in ours["real"]])
@@ -358,6 +371,7 @@ def measure_inject(rounds: int) -> dict[str, float]:
             "latency16_library_s": middle(theirs["latency16"]),
         }
         figures["latency16_vs_esptool"] = figures["latency16_s"] / figures["latency16_library_s"]
+        figures |= {name: max(counts) for name, counts in tries.items()}
         figures |= spent(made, changed)
         for step in ours["real"][0].steps:
             figures[f"cycle_{step}_s"] = middle([one.steps[step] for one in ours["real"]])

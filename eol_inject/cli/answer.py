@@ -70,6 +70,7 @@ def run(args: Sequence[str]) -> int:
         _print(body, sys.stdout)
     except (OSError, ValueError, AttributeError):
         # a full disk behind `>`, or no standard output at all: the answer is on no record
+        _point_nowhere(sys.stdout)
         lost = StationError("report.output_lost")
         tell(f"error: {lost}")
         tell(f"hint: {lost.hint}")
@@ -101,6 +102,7 @@ def show(line: str) -> bool:
     try:
         _print([line], sys.stdout)
     except (OSError, ValueError, AttributeError):
+        _point_nowhere(sys.stdout)
         return False
     return True
 
@@ -179,8 +181,10 @@ def _reader_may_go(stream: TextIO) -> Iterator[None]:
         _point_nowhere(stream)
 
 
-def _point_nowhere(stream: TextIO) -> None:
-    """So that the interpreter's last flush does not fail as well."""
+def _point_nowhere(stream: TextIO | None) -> None:
+    """So that the interpreter's last flush does not fail as well, which is exit code 120."""
+    if stream is None:
+        return
     with contextlib.suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
