@@ -60,7 +60,6 @@ class Cycle:
     def __init__(self, setup: Setup, held: Holding, known: Unit, role: str = SELF_ROLE) -> None:
         self._setup = setup
         self._held = held
-        self._request = f"{setup.unique()}:{role}"
         self._role = role
         self._writing = False
         """Bytes may be on their way into the unit, and nobody has proved yet what it holds."""
@@ -144,12 +143,13 @@ class Cycle:
         ``identity_contradicts``, ``bound_twice``, ``bound_taken``.
         """
         wanted, vault = draw.Wanted(product, organization, lot), self._setup.vault
+        request = f"{self._setup.unique()}:{self._role}"
         if self._setup.db.shared:
             from eol_inject.ledger import one_trip
 
             drawn = one_trip.reserve(
                 self._setup, wanted, self._held.fence, self._reserved(),
-                role=self._role, request=self._request,
+                role=self._role, request=request,
             )  # fmt: skip
             if drawn is not None:
                 row, added, at = drawn
@@ -177,7 +177,7 @@ class Cycle:
                 )
             if taken is None:
                 taken = draw.from_pool(conn, wanted)
-            added, at = self._assign(conn, taken.id)
+            added, at = self._assign(conn, taken.id, request)
             reserved = draw.reserved(vault, taken, added, State.RESERVED, resumed=False)
             return reserved, self._handed(taken, at)
 
@@ -410,8 +410,9 @@ class Cycle:
             facts=facts or {},
         )
 
-    def _assign(self, conn: sa.Connection, token_id: int) -> tuple[int, Head]:
-        row = _ADD.first(conn, {"token": token_id, **self._new_assignment()})
+    def _assign(self, conn: sa.Connection, token_id: int, request: str) -> tuple[int, Head]:
+        """``request``: the same however often one call is tried, so that it assigns once."""
+        row = _ADD.first(conn, {"token": token_id, "request": request, **self._new_assignment()})
         added = int(row.id)
         entry = replace(self._reserved(), token=token_id, assignment=added)
         return added, append(conn, self._setup, entry)
@@ -421,7 +422,7 @@ class Cycle:
         return {
             "unit": self._held.unit, "role": self._role, "prev_state": State.AVAILABLE,
             "act": Act.RESERVE, "state": State.RESERVED,
-            "request": self._request, "proof": "", "label": LabelState.NONE,
+            "proof": "", "label": LabelState.NONE,
             "opened_at": at, "changed_at": at,
         }  # fmt: skip
 

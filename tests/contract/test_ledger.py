@@ -145,6 +145,17 @@ def test_a_released_token_is_the_next_to_go(ledger):
     assert reserve(begin(ledger, 2, slot="B")).auth == first.auth
 
 
+def test_a_cycle_that_gave_its_token_back_may_ask_again(ledger):
+    """Each question is a request of its own (found by the long campaign of ``test_ledger_life``)."""
+    cycle = begin(ledger)
+    first = reserve(cycle)
+    cycle.release()
+    again = reserve(cycle)
+    assert (again.auth, again.resumed) == (first.auth, False)
+    assert reserve(cycle).resumed
+    assert reserve(begin(ledger, 2, slot="B")).auth != first.auth
+
+
 def test_a_closed_unit_gets_nothing(ledger):
     """It is told so, before and at reserve."""
     cycle = begin(ledger)
