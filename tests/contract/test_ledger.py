@@ -146,7 +146,7 @@ def test_a_released_token_is_the_next_to_go(ledger):
 
 
 def test_a_cycle_that_gave_its_token_back_may_ask_again(ledger):
-    """Each question is a request of its own (found by the long campaign of ``test_ledger_life``)."""
+    """Each question is a request of its own (a long campaign found it)."""
     cycle = begin(ledger)
     first = reserve(cycle)
     cycle.release()
