@@ -138,8 +138,12 @@ def run(
         sayer = Sayer(quiet=as_json or shown is not None, several=len(slots) > 1)
         records = _run(bench, slots, once=once, say=sayer, stdin=ahead or sys.stdin)
     answer = _answer(bench, records, once=once, as_json=as_json, profile=_needed(told.profile, ""))
-    if sayer.lost and answer.outcome is Outcome.PASS:
-        return Answer.of(StationError("report.output_lost"))
+    if not sayer.lost:
+        return answer
+    lost = StationError("report.output_lost")
+    if answer.outcome is Outcome.PASS:
+        return Answer.of(lost)
+    tell(f"{lost} {lost.hint}")
     return answer
 
 
@@ -264,10 +268,13 @@ _ENDINGS: Final = (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", sign
 def _in_two_steps(stop: "Stop") -> Iterator[None]:
     """Within this, the first Ctrl-C lets the units under work finish, the second interrupts.
 
-    So does whoever ends the program, or closes its terminal: a computer that shuts down.
+    Whoever ends the program, or closes its terminal, counts as the first and never as the second: a
+    computer that shuts down does both at once.
     """
 
     def pressed(signum: int, frame: object) -> None:
+        if signum != signal.SIGINT and stop.wanted():
+            return
         if stop.press():
             tell("Letting go at once. Each unit goes on with its own token next time.")
             raise KeyboardInterrupt

@@ -261,6 +261,20 @@ def test_the_first_ctrl_c_lets_units_under_work_finish(line: Line, ending: signa
     line.judge()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no hang-up")
+def test_a_computer_that_shuts_down_lets_units_finish(line: Line) -> None:
+    """It ends the program and hangs up its terminal, at once and again: no second Ctrl-C."""
+    unit = line.unit("esp32c3", "timing=real")
+    with start(line, "--port", unit.url, "--once") as child:
+        wait_for(child, "Progress", "write")
+        for ending in (signal.SIGTERM, signal.SIGHUP) * 2:
+            child.send_signal(ending)
+        out, _ = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert [one["verdict"] for one in json.loads(out)["units"]] == ["pass"]
+    line.judge()
+
+
 def test_the_second_ctrl_c_lets_go_and_the_units_go_on_later(line: Line) -> None:
     """In the middle of their writes; nothing is lost, each passes with the same token."""
     units = [line.unit("esp32c3", "timing=real") for _ in range(2)]
@@ -572,6 +586,18 @@ def test_nobody_reads_the_results_and_the_units_are_finished(
     assert int(codes.read_text()) == code
     assert len(line.labels()) == 2
     line.judge()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is full")
+def test_lost_results_are_told_beside_another_verdict(line: Line) -> None:
+    """Exit code 1 says that a unit was finished before, and nothing about the disk."""
+    command = [one for one in plain(line, "--port", line.unit().url) if one != "--once"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command, input="\n", stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 1, done
+    assert "The answer could not be written" in done.stderr
 
 
 def test_a_unit_put_in_while_the_label_is_scanned_is_not_taken_for_the_last_one(
