@@ -1,5 +1,6 @@
 """Several slots at once, judged by the units' flash and the labels."""
 
+import io
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -20,7 +22,11 @@ from eol_inject.device.inventory import Seen
 from eol_inject.sim import manage
 from eol_inject.sim.printer import SimPrinter
 from eol_inject.station import presence
+from eol_inject.station.stop import Stop
 from tests.line.conftest import LOT, PRODUCT, Line, Told, Unit
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 PROFILE = "esp32c3-blnkopt"
 ENDINGS = [signal.SIGINT, *(() if sys.platform == "win32" else (signal.SIGTERM, signal.SIGHUP))]
@@ -259,6 +265,35 @@ def test_the_first_ctrl_c_lets_units_under_work_finish(line: Line, ending: signa
     assert [one["verdict"] for one in json.loads(out)["units"]] == ["pass", "pass"]
     assert len(line.labels()) == 2
     line.judge()
+
+
+class Pressing(io.RawIOBase):
+    """A terminal at which Ctrl-C is pressed while the first line is being written to it."""
+
+    def __init__(self) -> None:
+        self.shown = ""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: "Buffer", /) -> int:
+        if not self.shown:
+            signal.raise_signal(signal.SIGINT)
+        self.shown += bytes(data).decode()
+        return len(bytes(data))
+
+
+def test_a_ctrl_c_in_the_middle_of_a_line_breaks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The line is whole, and what Ctrl-C means is told after it."""
+    terminal = Pressing()
+    monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(io.BufferedWriter(terminal)))
+    stop = Stop()
+    with run._in_two_steps(stop):
+        answer.tell("[1] write 0.10 s")
+    assert stop.wanted()
+    assert terminal.shown.splitlines() == [
+        "[1] write 0.10 s", "Finishing what is under work; Ctrl-C again lets go at once.",
+    ]  # fmt: skip
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no hang-up")
