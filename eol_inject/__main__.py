@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import NoReturn
 
 from eol_inject.cli.answer import crash_lines, run
+from eol_inject.events import Outcome
 
 
 def main() -> NoReturn:
@@ -21,7 +22,11 @@ def main() -> NoReturn:
             stream.reconfigure(errors="backslashreplace")
     sys.excepthook = _quiet_hook
     threading.excepthook = _quiet_thread_hook
-    sys.exit(run(sys.argv[1:]))
+    try:
+        code = run(sys.argv[1:])
+    except KeyboardInterrupt:  # pressed once more, while the answer was written
+        code = int(Outcome.INTERRUPTED.exit)
+    sys.exit(code)
 
 
 def _no_core_dumps() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final, TextIO
 
 import click
@@ -138,8 +139,12 @@ def run(
         sayer = Sayer(quiet=as_json or shown is not None, several=len(slots) > 1)
         records = _run(bench, slots, once=once, say=sayer, stdin=ahead or sys.stdin)
     answer = _answer(bench, records, once=once, as_json=as_json, profile=_needed(told.profile, ""))
-    if sayer.lost and answer.outcome is Outcome.PASS:
-        return Answer.of(StationError("report.output_lost"))
+    if not sayer.lost:
+        return answer
+    lost = StationError("report.output_lost")
+    if answer.outcome is Outcome.PASS:
+        return Answer.of(lost)
+    tell(f"{lost} {lost.hint}")
     return answer
 
 
@@ -264,23 +269,49 @@ _ENDINGS: Final = (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", sign
 def _in_two_steps(stop: "Stop") -> Iterator[None]:
     """Within this, the first Ctrl-C lets the units under work finish, the second interrupts.
 
-    So does whoever ends the program, or closes its terminal: a computer that shuts down.
+    Whoever ends the program, or closes its terminal, counts as the first and never as the second: a
+    computer that shuts down does both at once.
     """
 
     def pressed(signum: int, frame: object) -> None:
+        if signum != signal.SIGINT and stop.wanted():
+            return
         if stop.press():
-            tell("Letting go at once. Each unit goes on with its own token next time.")
+            say("Letting go at once. Each unit goes on with its own token next time.")
             raise KeyboardInterrupt
-        tell("Finishing what is under work; Ctrl-C again lets go at once.")
+        say("Finishing what is under work; Ctrl-C again lets go at once.")
 
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     with ExitStack() as ends:
+        say = ends.enter_context(_said_apart())
         for number in _ENDINGS:
             if number == signal.SIGINT or signal.getsignal(number) is signal.SIG_DFL:
                 ends.callback(signal.signal, number, signal.signal(number, pressed))
         yield
+
+
+@contextmanager
+def _said_apart() -> Iterator[Callable[[str], None]]:
+    """Takes lines to tell within a signal's handler, and has them told by a thread.
+
+    A handler runs in the middle of anything, also of the write of another line, and a stream that
+    is written to within its own write raises ``RuntimeError``.
+    """
+    lines: SimpleQueue[str | None] = SimpleQueue()
+
+    def speak() -> None:
+        while (line := lines.get()) is not None:
+            tell(line)
+
+    speaker = threading.Thread(target=speak)
+    speaker.start()
+    try:
+        yield lines.put
+    finally:
+        lines.put(None)
+        speaker.join()
 
 
 def _answer(

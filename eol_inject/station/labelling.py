@@ -31,10 +31,10 @@ def one_at_a_time(bench: Bench, unit: Unit) -> None:
     """Before anything is reserved: no other unit's label is on its way out of this printer.
 
     One of another slot of this run is on its way to be scanned: that is waited for when this unit's
-    turn comes (``in_turn``).
+    turn comes (``in_turn``). A run that prints nothing waits for none.
     Raises ``StationError("ledger.label_waits")`` (line-failures 5 and 23).
     """
-    if bench.lane.locked():
+    if bench.label_later or bench.lane.locked():
         return
     waiting = bench.ledger.label_waiting(bench.printer.url)
     if waiting is not None and waiting.unit != str(unit):

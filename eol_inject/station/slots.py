@@ -93,14 +93,16 @@ class Slots:
                 left -= _JOIN_S
 
     def _whole(self, job: Callable[[Slot], None], slot: Slot, over: threading.Event) -> None:
-        """``job``; where a defect ends it, the slot has an outcome and the run does not pass."""
-        whole = False
+        """``job``; where something ends it between two units, such as a scanner that has gone, or a
+        defect, the slot has an outcome and the run does not pass."""
+        lost: EolError | None = StationError("station.slot_lost", slot=slot.name)
         try:
             job(slot)
-            whole = True
+            lost = None
+        except EolError as error:
+            lost = error
         finally:
-            if not whole:
-                lost = StationError("station.slot_lost", slot=slot.name)
+            if lost is not None:
                 self._done.put(refuse_cycle(self._bench, slot=slot.name, error=lost))
             over.set()
 

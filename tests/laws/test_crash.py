@@ -48,6 +48,19 @@ def test_a_defect_says_where_and_not_what() -> None:
     assert SECRET not in done.stdout + done.stderr
 
 
+def test_ctrl_c_while_the_answer_is_written_tells_no_places() -> None:
+    """Somebody pressed it once more: exit code 130 and nothing else."""
+    code = """
+        import eol_inject.__main__ as start
+        def run(args):
+            raise KeyboardInterrupt
+        start.run = run
+        start.main()
+    """
+    done = _python(code)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
 def test_a_defect_is_one_json_object_too() -> None:
     """A script that reads stdout is told in the same form."""
     done = _with_command(f"raise KeyError('{SECRET}')", "--json")

@@ -197,10 +197,12 @@ def test_another_units_label_and_that_of_a_finished_one(
     told = run(line, here, printer)
     assert (told.code, told.error) == (3, "ledger.label_waits")
     assert not here.tokens(line.pool)
+    # a run that prints nothing has nothing to wait for
+    assert run(line, line.unit(), printer, "--label-later").code == 0
     scan(f"{codes[0]}\n{codes[1]}\n{codes[1]}\n")
     told = run(line, waiting, printer)
     assert told.code == 0
-    scan(f"{codes[1]}\n{codes[2]}\n")
+    scan(f"{codes[1]}\n{codes[3]}\n")
     told = run(line, here, printer)
     assert told.code == 0
     assert any(waiting.mac in note for note in told.unit["notes"])

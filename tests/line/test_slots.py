@@ -1,5 +1,6 @@
 """Several slots at once, judged by the units' flash and the labels."""
 
+import io
 import json
 import os
 import signal
@@ -7,8 +8,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -20,7 +22,11 @@ from eol_inject.device.inventory import Seen
 from eol_inject.sim import manage
 from eol_inject.sim.printer import SimPrinter
 from eol_inject.station import presence
+from eol_inject.station.stop import Stop
 from tests.line.conftest import LOT, PRODUCT, Line, Told, Unit
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 PROFILE = "esp32c3-blnkopt"
 ENDINGS = [signal.SIGINT, *(() if sys.platform == "win32" else (signal.SIGTERM, signal.SIGHUP))]
@@ -258,6 +264,49 @@ def test_the_first_ctrl_c_lets_units_under_work_finish(line: Line, ending: signa
     assert child.returncode == 130
     assert [one["verdict"] for one in json.loads(out)["units"]] == ["pass", "pass"]
     assert len(line.labels()) == 2
+    line.judge()
+
+
+class Pressing(io.RawIOBase):
+    """A terminal at which Ctrl-C is pressed while the first line is being written to it."""
+
+    def __init__(self) -> None:
+        self.shown = ""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: "Buffer", /) -> int:
+        if not self.shown:
+            signal.raise_signal(signal.SIGINT)
+        self.shown += bytes(data).decode()
+        return len(bytes(data))
+
+
+def test_a_ctrl_c_in_the_middle_of_a_line_breaks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The line is whole, and what Ctrl-C means is told after it."""
+    terminal = Pressing()
+    monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(io.BufferedWriter(terminal)))
+    stop = Stop()
+    with run._in_two_steps(stop):
+        answer.tell("[1] write 0.10 s")
+    assert stop.wanted()
+    assert terminal.shown.splitlines() == [
+        "[1] write 0.10 s", "Finishing what is under work; Ctrl-C again lets go at once.",
+    ]  # fmt: skip
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no hang-up")
+def test_a_computer_that_shuts_down_lets_units_finish(line: Line) -> None:
+    """It ends the program and hangs up its terminal, at once and again: no second Ctrl-C."""
+    unit = line.unit("esp32c3", "timing=real")
+    with start(line, "--port", unit.url, "--once") as child:
+        wait_for(child, "Progress", "write")
+        for ending in (signal.SIGTERM, signal.SIGHUP) * 2:
+            child.send_signal(ending)
+        out, _ = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert [one["verdict"] for one in json.loads(out)["units"]] == ["pass"]
     line.judge()
 
 
@@ -574,6 +623,18 @@ def test_nobody_reads_the_results_and_the_units_are_finished(
     line.judge()
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is full")
+def test_lost_results_are_told_beside_another_verdict(line: Line) -> None:
+    """Exit code 1 says that a unit was finished before, and nothing about the disk."""
+    command = [one for one in plain(line, "--port", line.unit().url) if one != "--once"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command, input="\n", stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 1, done
+    assert "The answer could not be written" in done.stderr
+
+
 def test_a_unit_put_in_while_the_label_is_scanned_is_not_taken_for_the_last_one(
     line: Line, tmp_path: Path
 ) -> None:
@@ -620,7 +681,8 @@ def scans_start(line: Line, *units: Unit) -> "Iterator[tuple[subprocess.Popen[st
     with start(line, *slots, "--profile", present(line, "scan"), "--scanner", name) as child:
         listens(child, name)
         yield child, ours
-    os.close(ours)
+    with suppress(OSError):  # a test may have pulled it
+        os.close(ours)
     os.close(theirs)
 
 
@@ -639,6 +701,20 @@ def test_a_scanner_that_reads_twice_does_not_take_the_verdict_away(line: Line) -
         wait_for(child, "UnitKnown", None)  # type: ignore[arg-type]  # no step
         os.write(scanner, b"a\r")
         assert stopped(child) == ["pass"]
+
+
+def test_a_scanner_that_is_pulled_between_units_is_named(line: Line) -> None:
+    """It starts the slots, so each ends with that reason: no defect of the program's."""
+    with scans_start(line, line.unit(), line.unit()) as (child, scanner):
+        os.write(scanner, b"a\r")
+        wait_for(child, "CycleEnded", None)  # type: ignore[arg-type]  # a verdict has no step
+        os.close(scanner)
+        out, err = child.communicate(timeout=30)
+    told = [(one["slot"], (one["error"] or {}).get("code")) for one in json.loads(out)["units"]]
+    assert child.returncode == 3
+    assert told[0] == ("a", None)
+    assert sorted(told[1:]) == [("a", "label.scanner_gone"), ("b", "label.scanner_gone")]
+    assert "Error\n" not in err
 
 
 def test_a_label_starts_no_slot(line: Line) -> None:
