@@ -11,11 +11,14 @@ where nothing was written. It is born when it is first asked, and gone with the 
 says what goes wrong with it.
 """
 
+import io
 import secrets
 import sys
 from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
+
+from intelhex import IntelHex, IntelHexError
 
 from eol_inject.sim import records
 
@@ -23,9 +26,6 @@ CHIP: Final = "programmer"
 """What stands in a URL in place of a chip."""
 FAULTS: Final = ("no_answer", "torn_write", "bad_cell")
 """The chip does not answer; the power goes in the middle of a write; a bit does not keep."""
-
-_DATA, _SEGMENT, _LINEAR = 0, 2, 4
-"""Types of records that matter (Intel "Hexadecimal Object File Format Specification")."""
 
 
 class _Wrong(Exception):  # noqa: N818  (a sentence and an exit code, as any program has)
@@ -45,7 +45,7 @@ def main(port: str, verb: str, *rest: str) -> int:
                 start = int(address, 0)
                 sys.stdout.buffer.write(_content(unit / memory, start + int(size))[start:])
             case "write", (memory,):
-                _write(unit / memory, parsed(sys.stdin.buffer.read()), fault)
+                _write(unit / memory, _pieces(sys.stdin.buffer.read()), fault)
             case _:
                 raise _Wrong(f"cannot {verb} like that")
     except (_Wrong, ValueError, OSError, records.UnsafeFolder) as error:
@@ -95,21 +95,14 @@ def _write(memory: Path, pieces: dict[int, int], fault: str) -> None:
         raise _Wrong("the chip is not responding any more")
 
 
-def parsed(text: bytes) -> dict[int, int]:
-    """Address → byte of an Intel HEX file. Raises ``ValueError`` where it is none."""
-    found: dict[int, int] = {}
-    base = 0
-    for line in text.decode("ascii").split():
-        raw = bytes.fromhex(line.removeprefix(":"))
-        if not line.startswith(":") or len(raw) != raw[0] + 5 or sum(raw) % 256:
-            raise ValueError("this is no Intel HEX")
-        kind, data = raw[3], raw[4:-1]
-        if kind == _DATA:
-            start = base + int.from_bytes(raw[1:3], "big")
-            found |= {start + number: byte for number, byte in enumerate(data)}
-        elif kind in {_SEGMENT, _LINEAR}:
-            base = int.from_bytes(data, "big") << (4 if kind == _SEGMENT else 16)
-    return found
+def _pieces(text: bytes) -> dict[int, int]:
+    """Address → byte of an Intel HEX file."""
+    found = IntelHex()
+    try:
+        found.loadhex(io.StringIO(text.decode("ascii")))
+    except (IntelHexError, ValueError) as error:
+        raise _Wrong("this is no Intel HEX") from error
+    return {address: found[address] for address in found.addresses()}
 
 
 if __name__ == "__main__":

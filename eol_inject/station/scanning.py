@@ -50,12 +50,8 @@ def forget_earlier(bench: Bench) -> None:
         bench.desk.release()
 
 
-def nothing() -> None:
-    """No lease has to be kept."""
-
-
 @contextmanager
-def at_desk(bench: Bench, keep: Callable[[], None] = nothing) -> Iterator[None]:
+def at_desk(bench: Bench, keep: Callable[[], None] = lambda: None) -> Iterator[None]:
     """One scanner, and one person, serve all slots: they answer one question at a time.
 
     ``keep`` is called while another slot's question comes first.

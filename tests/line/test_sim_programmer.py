@@ -1,11 +1,14 @@
 """Training for products behind a programmer: made-up units, judged by their memories."""
 
-from pathlib import Path
+import io
+import subprocess
+import sys
 
 import pytest
+from intelhex import IntelHex
 
 from eol_inject import resources
-from eol_inject.sim.programmer import FAULTS, parsed
+from eol_inject.sim.programmer import FAULTS
 from tests.line.conftest import LOT, Line, RealDesk, Told
 
 SHIPPED = "sim-programmer"
@@ -103,16 +106,19 @@ def test_a_shared_folder_is_no_place_for_units(line: Line) -> None:
     assert list(folder.iterdir()) == []
 
 
-def test_intel_hex_of_other_programs_is_read(tmp_path: Path) -> None:
-    """Extended addresses too; what is broken is refused."""
-    from intelhex import IntelHex
-
+def test_a_damaged_hex_file_is_refused_and_nothing_is_written(line: Line) -> None:
+    """Extended addresses are taken; one wrong digit is not."""
     made = IntelHex()
     made.frombytes(b"low", offset=0x100)
     made.frombytes(b"high", offset=0x2FFFE)
-    path = tmp_path / "a.hex"
-    made.write_hex_file(str(path))
-    found = parsed(path.read_bytes())
-    assert {at: made[at] for at in made.addresses()} == found
-    with pytest.raises(ValueError, match="no Intel HEX"):
-        parsed(path.read_bytes().replace(b"6C6F77", b"6C6F78"))
+    text = io.StringIO()
+    made.write_hex_file(text)
+    (line.folder / "units").mkdir(mode=0o700)
+    command = [sys.executable, "-m", "eol_inject.sim.programmer", port(line, "1"), "write", "flash"]
+    bad = text.getvalue().replace("6C6F77", "6C6F78")
+    done = subprocess.run(command, input=bad, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "sim-programmer: this is no Intel HEX\n")
+    assert not (line.folder / "units" / "programmer-1" / "flash").exists()
+    subprocess.run(command, input=text.getvalue(), text=True, check=True)
+    held = memory(line, "1")
+    assert (held[0x100:0x103], held[0x2FFFE:]) == (b"low", b"high")
